@@ -1,0 +1,47 @@
+# The verbs of the project. `make help` lists them; every target sets up .venv first.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+GOLDEN ?= $(if $(LIVESTAR_GOLDEN_DIR),$(LIVESTAR_GOLDEN_DIR),$(wildcard ../shared/golden/livestar-tiny))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-all check lint type contracts parity bench clean
+
+help: ## list the verbs
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+
+setup: $(READY) ## create .venv with everything in it (once; again only when pyproject.toml changes)
+
+$(READY): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("LiveStar needs Python 3.11 or newer; set PYTHON=/path/to/python3.11") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV) && $(BIN)/pip install --quiet --editable '.[dev]' && touch $@
+
+demo: setup ## watch the bundled clip and narrate it in the terminal
+	$(BIN)/livestar demo
+
+test: setup ## the fast, hermetic tests (under two minutes on two cores)
+	LIVESTAR_GOLDEN_DIR="$(GOLDEN)" $(BIN)/pytest -n auto
+
+test-all: setup ## those, and the slow ones
+	LIVESTAR_GOLDEN_DIR="$(GOLDEN)" $(BIN)/pytest -n auto -m 'not gpu and not bench'
+
+check: lint type contracts ## lint, types and import contracts
+
+lint: setup ## ruff: style and formatting
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+type: setup ## mypy --strict
+	$(BIN)/mypy
+
+contracts: setup ## who may import whom
+	$(BIN)/lint-imports
+
+parity: setup ## compare with the published reference's vectors (GOLDEN=folder)
+	$(BIN)/livestar parity "$(GOLDEN)"
+
+bench: setup ## cost per frame against the length of the stream, as JSON
+	$(BIN)/python tests/bench/stream_length.py
+
+clean: ## remove .venv and every cache
+	rm -rf $(VENV) build dist out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

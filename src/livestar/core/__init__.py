@@ -1,0 +1,1 @@
+"""Nouns that depend on nothing: ids, errors, decisions."""
