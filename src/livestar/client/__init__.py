@@ -1,0 +1,1 @@
+"""The command line, and watching a video in this process."""

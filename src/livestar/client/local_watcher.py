@@ -1,0 +1,102 @@
+"""Watches one video in this process: source -> vision encoder -> engine -> events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from livestar.core.decision import Event
+from livestar.core.frame import EncodedFrame
+from livestar.core.ids import ChannelId, StreamId
+from livestar.engine import Engine, EngineSettings, StreamSettings
+from livestar.media import SampledFrame, VideoSource, pace
+from livestar.model import (
+    ChatTemplate,
+    LiveStarModel,
+    Tokenizer,
+    load_model,
+    resize_frame,
+    to_pixels,
+)
+
+STREAM = StreamId("local")
+
+
+@dataclass(frozen=True)
+class TimedQuestion:
+    """A question to ask when the stream reaches `at_s` seconds."""
+
+    at_s: float
+    text: str
+
+
+class LocalWatcher:
+    """Runs a checkpoint on a video, frame by frame.
+
+    Args:
+        directory: checkpoint folder.
+        dtype: of weights and cache.
+        device: where the network runs.
+
+    Raises:
+        CheckpointError: the folder does not hold a LiveStar checkpoint.
+    """
+
+    def __init__(
+        self, directory: Path, *, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu"
+    ) -> None:
+        self._model: LiveStarModel = load_model(directory, dtype=dtype, device=device)
+        self._tokenizer = Tokenizer.from_directory(directory)
+        self._tokenizer.check_fits(self._model.config)
+        self._template = ChatTemplate.from_directory(directory, self._tokenizer)
+
+    def watch(
+        self,
+        source: VideoSource,
+        settings: StreamSettings,
+        *,
+        fps: float,
+        speed: float | None = None,
+        questions: tuple[TimedQuestion, ...] = (),
+        standing: tuple[str, ...] = (),
+    ) -> Iterator[Event]:
+        """Yields events as they happen, to the end of the video.
+
+        Args:
+            source: an open video.
+            settings: how to watch.
+            fps: frames to sample per second.
+            speed: 1.0 is the pace of life; None is as fast as possible.
+            questions: asked at their times.
+            standing: standing questions, open from the start; their channels are named q1, q2 …
+
+        Raises:
+            BadVideo: the video breaks off in a way that cannot be read over.
+        """
+        page_size = EngineSettings().page_size
+        engine = Engine(
+            self._model,
+            self._tokenizer,
+            self._template,
+            EngineSettings(num_pages=settings.max_rows // page_size + 2),
+        )
+        engine.open_stream(STREAM, settings)
+        for index, text in enumerate(standing, start=1):
+            engine.stand(STREAM, text, channel=ChannelId(f"q{index}"))
+        waiting = sorted(questions, key=lambda question: question.at_s)
+        for frame in pace(source.frames(fps), speed):
+            engine.submit_frame(STREAM, self._encode(frame))
+            yield from engine.run_until_idle()
+            while waiting and waiting[0].at_s <= frame.pts_ns / 1e9:
+                engine.ask(STREAM, waiting.pop(0).text)
+                yield from engine.run_until_idle()
+        engine.close_stream(STREAM)
+
+    @torch.inference_mode()
+    def _encode(self, frame: SampledFrame) -> EncodedFrame[torch.Tensor]:
+        size = self._model.config.vision_config.image_size
+        pixels = to_pixels(resize_frame(frame.rgb, size)[None]).to(self._model.device)
+        return EncodedFrame(frame.number, frame.pts_ns, self._model.encode_images(pixels)[0])

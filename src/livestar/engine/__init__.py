@@ -1,0 +1,7 @@
+"""Response-silence decoding over many streams: the gate, the two forms of decoding, and the engine that batches them."""
+
+from livestar.engine.engine import Engine, EngineSettings
+from livestar.engine.gate import Gate, GateSettings, Verdict
+from livestar.engine.settings import Mode, StreamSettings
+
+__all__ = ["Engine", "EngineSettings", "Gate", "GateSettings", "Mode", "StreamSettings", "Verdict"]

@@ -1,0 +1,151 @@
+"""Response-silence decoding with the held caption on a branch: what SCAM trains, one pass a frame.
+
+The trunk holds frames, each as a turn of its own, and the last caption of each finished clip (the paper's mask; the released
+code's hides those too). Per frame the held caption is a branch on top of the frame, scored and thrown away; when the gate
+fires the new caption is generated from the same trunk, and its reference perplexity comes with the generation.
+Source: LiveStar, SVeD and SCAM; the reference NLL is taken before the repetition penalty.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+
+from livestar.core.decision import Action
+from livestar.core.ids import ChannelId
+from livestar.engine.channel import Channel, ChannelKind, Held
+from livestar.engine.decoding import FIRST, PROBE, Decoding
+from livestar.engine.gate import Verdict
+from livestar.engine.speech import Speech, speak
+from livestar.engine.state import Frame, StreamState
+from livestar.engine.steps import Steps, together
+from livestar.kv import Branch, Content, Segment, SegmentKind
+
+
+class BranchDecoding(Decoding):
+    """See the module."""
+
+    def __init__(self, state: StreamState) -> None:
+        super().__init__(state)
+        state.trunk.append([Segment(SegmentKind.PREAMBLE, Content.text(state.template.system))])
+
+    def watch(self, frame: Frame) -> Steps[None]:
+        """Takes in one frame; see `Decoding.watch`."""
+        state = self.state
+        turn = self._turn(frame)
+        state.trunk.append(turn)
+        state.unsettled = len(turn)
+        listening = [channel for channel in state.channels.values() if not channel.speaking]
+        nlls = yield from self._verify(listening)
+        verdict = self._judge(state.narration, frame, nlls)
+        if verdict.action is Action.SPEAK and self._begin_clip(turn):
+            others = [channel for channel in listening if channel is not state.narration]
+            nlls |= yield from self._verify(others)
+        state.unsettled, state.seen = 0, frame
+        verdicts = {
+            channel.id: verdict if channel is state.narration else self._judge(channel, frame, nlls)
+            for channel in listening
+        }
+        speaking = []
+        for channel in listening:
+            if verdicts[channel.id].action is Action.SPEAK:
+                speaking.append(self.say(channel, frame, verdicts[channel.id], nlls.get(channel.id, math.nan)))
+            else:
+                self.decide(
+                    channel, frame, verdicts[channel.id], nll=nlls[channel.id], before=channel.held
+                )
+        self._score(turn, nlls[state.narration.id] if verdict.action is Action.SILENT else math.nan)
+        yield from together(speaking)
+        if verdict.action is Action.SPEAK and state.narration.held:
+            self._score(turn, state.narration.held.reference_nll)
+
+    def say(self, channel: Channel, frame: Frame, verdict: Verdict, nll: float) -> Steps[Speech]:
+        """Generates the channel's new caption from the settled trunk and holds it."""
+        state, before = self.state, channel.held
+        channel.speaking, channel.cancelled = True, False
+        try:
+            with state.trunk.branch(without_last=state.unsettled) as branch:
+                speech = yield from speak(
+                    branch,
+                    Content.text(channel.prompt, state.template.assistant_open),
+                    state.speech_settings(forbid_control=True, score_stop=True),
+                    on_token=self.text_sink(channel.id, frame),
+                    cancelled=lambda: channel.cancelled,
+                )
+        finally:
+            channel.speaking = False
+        channel.gate.spoke(frame.pts_ns)
+        ending = self.hold(channel, speech, speech.ids, speech.mean_nll)
+        self.decide(channel, frame, verdict, nll=nll, before=before, ending=ending)
+        return speech
+
+    def room_for(self, frame: Frame) -> int:
+        """Trunk rows that `watch(frame)` may add: its turn and the caption of the clip that it may end."""
+        turn = sum(len(segment) for segment in self._turn(frame))
+        return turn + (len(self._caption(self.state.narration.held)) if self.state.narration.held else 0)
+
+    def branch_for_question(self) -> tuple[Branch, Content]:
+        """A branch on the settled trunk; nothing comes before the user's turn."""
+        return self.state.trunk.branch(without_last=self.state.unsettled), Content.text(())
+
+    def _verify(self, channels: Sequence[Channel]) -> Steps[dict[ChannelId, float]]:
+        """Mean NLL of each held caption and its stop token, each on a branch of its own, in one pass."""
+        state = self.state
+        with ExitStack() as branches:
+            chunks, ids = [], []
+            for channel, held in _holding(channels):
+                branch = branches.enter_context(state.trunk.branch())
+                content = Content.text(channel.prompt, state.template.assistant_open, held.ids)
+                chunks.append(branch.extend(content, targets=(*held.ids, state.template.stop_id)))
+                ids.append(channel.id)
+            if not chunks:
+                return {}
+            scores = yield chunks
+        return {channel: float(score.nll.mean()) for channel, score in zip(ids, scores, strict=True)}
+
+    def _judge(self, channel: Channel, frame: Frame, nlls: dict[ChannelId, float]) -> Verdict:
+        if channel.kind is ChannelKind.PROBE:
+            return PROBE
+        if channel.held is None:
+            return FIRST
+        return channel.gate.judge(nlls[channel.id], channel.held.reference_nll, frame.pts_ns)
+
+    def _begin_clip(self, turn: list[Segment]) -> bool:
+        """Starts a clip at the frame under verification. Returns whether the trunk below the frame has changed."""
+        state = self.state
+        state.clip += 1
+        ended = state.narration.held if state.settings.terminal_captions else None
+        if ended:
+            frame_turn = state.trunk.take_back(state.unsettled)
+            state.trunk.append(
+                [Segment(SegmentKind.CAPTION, self._caption(ended), clip=state.clip - 1), *frame_turn]
+            )
+        for segment in turn:
+            segment.clip = state.clip if segment.kind is SegmentKind.FRAME else 0
+        return ended is not None
+
+    def _turn(self, frame: Frame) -> list[Segment]:
+        """The frame as a user turn. The first one also carries the task prompt, which stays when its frame is forgotten."""
+        state, template = self.state, self.state.template
+        line = state.line(frame)
+        opening, closing = Content.text(template.user_open), Content.text(template.turn_close)
+        if state.seen is not None:
+            return [state.frame_segment(frame, Content.join(opening, line, closing), state.clip)]
+        return [
+            Segment(SegmentKind.PREAMBLE, Content.join(opening, Content.text(state.task_prompt()))),
+            state.frame_segment(frame, line, state.clip),
+            Segment(SegmentKind.PREAMBLE, closing),
+        ]
+
+    def _caption(self, held: Held) -> Content:
+        template = self.state.template
+        return Content.text(template.assistant_open, held.ids, template.turn_close)
+
+    def _score(self, turn: Sequence[Segment], nll: float) -> None:
+        for segment in turn:
+            segment.nll = nll
+
+
+def _holding(channels: Iterable[Channel]) -> list[tuple[Channel, Held]]:
+    return [(channel, channel.held) for channel in channels if channel.held is not None]

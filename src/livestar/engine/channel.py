@@ -1,0 +1,57 @@
+"""A channel: one line of speech over a stream's trunk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from livestar.core.ids import ChannelId
+from livestar.engine.gate import Gate
+
+NARRATION = ChannelId("narration")
+
+
+class ChannelKind(StrEnum):
+    """NARRATION and STANDING (a question whose answer changes) hold a caption and speak; a PROBE only measures a text."""
+
+    NARRATION = "narration"
+    STANDING = "standing"
+    PROBE = "probe"
+
+
+@dataclass(frozen=True)
+class Held:
+    """The caption that a channel holds: what it said last, as generated ids that are never re-tokenised.
+
+    Attributes:
+        ids: token ids, without the stop token.
+        text: for people.
+        reference_nll: mean NLL of the ids and the stop token when it was spoken, nats per token.
+    """
+
+    ids: tuple[int, ...]
+    text: str
+    reference_nll: float
+
+
+@dataclass
+class Channel:
+    """What a channel is and holds.
+
+    Attributes:
+        id: name within the stream.
+        kind: what it does.
+        prompt: ids between the trunk and the caption: empty for the narration, the question's turn for a standing question.
+        gate: when it speaks.
+        held: the held caption; None before the first one.
+        speaking: a caption is being generated.
+        cancelled: stop generating at the next token.
+    """
+
+    id: ChannelId
+    kind: ChannelKind
+    prompt: tuple[int, ...]
+    gate: Gate
+    held: Held | None = None
+    speaking: bool = False
+    cancelled: bool = False

@@ -1,0 +1,283 @@
+"""The engine: many streams, one network, one pass at a time.
+
+    step() = plan -> forward -> judge and commit
+
+The plan collects the chunks that streams want (frames to take in, captions to verify, questions, next tokens), one forward
+pass computes them all, and the streams' coroutines judge the scores and commit what follows. No asyncio, no sockets: one
+thread owns an engine.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+from livestar.core.decision import Event
+from livestar.core.errors import CapacityExceeded, InvalidInput, NotFound
+from livestar.core.frame import EncodedFrame
+from livestar.core.ids import ChannelId, FrameNumber, QuestionId, StreamId
+from livestar.engine.channel import ChannelKind
+from livestar.engine.gate import GateSettings
+from livestar.engine.reference_decoding import Revise
+from livestar.engine.runner import Runner
+from livestar.engine.settings import StreamSettings
+from livestar.engine.stream import Stream
+from livestar.kv import Chunk, PagePool, Trunk
+from livestar.model import ChatTemplate, LiveStarModel, Tokenizer
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """Settings of an engine.
+
+    Attributes:
+        num_pages: pages of the KV pool; they bound memory and the number of streams.
+        page_size: token rows a page.
+        max_batch_tokens: rows of one pass, over all streams; a stream's chunks are never split between passes.
+        max_prefill_tokens: trunk rows of one stream in one pass.
+    """
+
+    num_pages: int = 1024
+    page_size: int = 16
+    max_batch_tokens: int = 8192
+    max_prefill_tokens: int = 2048
+
+
+class Engine:
+    """Watches streams. See the module.
+
+    Args:
+        model: the network, in eval mode; its device and dtype are used.
+        tokenizer: of the same checkpoint.
+        template: of the same checkpoint.
+        settings: sizes.
+    """
+
+    def __init__(
+        self,
+        model: LiveStarModel,
+        tokenizer: Tokenizer,
+        template: ChatTemplate,
+        settings: EngineSettings = EngineSettings(),  # noqa: B008 - frozen
+    ) -> None:
+        language = model.config.llm_config
+        self.settings = settings
+        self.pool = PagePool(
+            num_layers=language.num_hidden_layers,
+            num_kv_heads=language.num_key_value_heads,
+            head_dim=language.hidden_size // language.num_attention_heads,
+            num_pages=settings.num_pages,
+            page_size=settings.page_size,
+            dtype=model.dtype,
+            device=model.device,
+        )
+        self.runner = Runner(model, self.pool)
+        self._language = language
+        self._tokenizer = tokenizer
+        self._template = template
+        self._streams: dict[StreamId, Stream] = {}
+        self._turn: deque[StreamId] = deque()
+        self._events: list[Event] = []
+
+    def open_stream(
+        self,
+        stream: StreamId,
+        settings: StreamSettings = StreamSettings(),  # noqa: B008 - frozen
+        *,
+        revise: Revise | None = None,
+    ) -> None:
+        """Opens a stream; the pages that it may need at worst are set aside.
+
+        Raises:
+            InvalidInput: the id is taken, or the trunk would not fit the trained positions.
+            CapacityExceeded: the pool cannot hold another stream of this size.
+        """
+        if stream in self._streams:
+            raise InvalidInput(f"the stream '{stream}' is open already: choose another id")
+        if 2 * settings.max_trunk_tokens > self._language.max_position_embeddings:
+            raise InvalidInput(
+                f"max_trunk_tokens is at most half of the network's {self._language.max_position_embeddings} positions"
+            )
+        if not self.can_open(settings):
+            raise CapacityExceeded(
+                f"this engine has {self.num_uncommitted_pages} of {self.pool.num_pages} KV pages left and the stream may need "
+                f"{self._pages_for(settings)}: close a stream, lower its max_trunk_tokens or give the engine more pages"
+            )
+        trunk = Trunk(
+            self.pool,
+            policy=settings.positions,
+            rope_theta=self._language.rope_theta,
+            max_positions=self._language.max_position_embeddings,
+        )
+        self._streams[stream] = Stream(
+            stream,
+            settings,
+            trunk=trunk,
+            tokenizer=self._tokenizer,
+            template=self._template,
+            emit=self._events.append,
+            max_prefill_tokens=self.settings.max_prefill_tokens,
+            revise=revise,
+        )
+        self._turn.append(stream)
+
+    @property
+    def num_uncommitted_pages(self) -> int:
+        """Pages that no open stream may ever need."""
+        committed = sum(self._pages_for(stream.state.settings) for stream in self._streams.values())
+        return self.pool.num_pages - committed
+
+    def can_open(self, settings: StreamSettings) -> bool:
+        """Whether `open_stream` would find pages: every open stream can always use its worst case."""
+        return self._pages_for(settings) <= self.num_uncommitted_pages
+
+    def close_stream(self, stream: StreamId) -> None:
+        """Closes a stream and returns its pages; what was under way is abandoned."""
+        self.stream(stream).close()
+        del self._streams[stream]
+        self._turn.remove(stream)
+
+    def stream(self, stream: StreamId) -> Stream:
+        """The stream, for inspection.
+
+        Raises:
+            NotFound: no such stream is open.
+        """
+        if stream not in self._streams:
+            raise NotFound(f"there is no stream '{stream}' here: open it first")
+        return self._streams[stream]
+
+    def can_accept_frame(self, stream: StreamId) -> bool:
+        """Whether `submit_frame` would not drop a waiting frame."""
+        watched = self.stream(stream)
+        return len(watched.inbox) < watched.state.settings.max_pending_frames
+
+    def submit_frame(self, stream: StreamId, frame: EncodedFrame[torch.Tensor]) -> None:
+        """Hands a frame to its stream; never blocks. A full inbox drops its oldest frame and reports `FrameDropped`.
+
+        Raises:
+            NotFound: no such stream is open.
+            InvalidInput: the visual tokens have another shape or are not finite, or the frame is not newer than the last.
+        """
+        watched = self.stream(stream)
+        expected = (16, self._language.hidden_size)
+        if tuple(frame.visual_tokens.shape) != expected:
+            raise InvalidInput(
+                f"visual tokens are {list(expected)}, not {list(frame.visual_tokens.shape)}: encode the frame with this model"
+            )
+        if not bool(torch.isfinite(frame.visual_tokens).all()):
+            raise InvalidInput(f"the visual tokens of frame {frame.number} are not finite: encode the frame again")
+        last = watched.inbox[-1] if watched.inbox else watched.state.seen
+        if last is not None and (frame.number <= last.number or frame.pts_ns < last.pts_ns):
+            raise InvalidInput(f"frame {frame.number} is not newer than frame {last.number}: send frames in order")
+        watched.submit(frame)
+
+    def ask(self, stream: StreamId, text: str, *, chain: str = "default") -> QuestionId:
+        """Asks a question about what has been seen; it is answered from the same trunk, at once, as an `Answer` event.
+
+        Args:
+            stream: the stream.
+            text: the question; untrusted, it can never become a control or image token.
+            chain: follow-up questions of the same chain see its earlier turns.
+
+        Raises:
+            NotFound: no such stream is open.
+            InvalidInput: the question is empty or too long.
+            CapacityExceeded: too many questions are open.
+        """
+        return self.stream(stream).ask(text, chain)
+
+    def stand(
+        self,
+        stream: StreamId,
+        text: str,
+        *,
+        channel: str,
+        gate: GateSettings | None = None,
+    ) -> ChannelId:
+        """Opens a standing question: answered at once, and again whenever its answer stops holding.
+
+        It has its own held answer and its own gate, and shares the trunk. Events carry the channel's id.
+
+        Raises:
+            NotFound, InvalidInput, CapacityExceeded: as `ask`.
+            FailedPrecondition: the stream is in mode 'reference'.
+        """
+        return self._add_channel(stream, ChannelKind.STANDING, text, channel, gate)
+
+    def probe(self, stream: StreamId, text: str, *, channel: str) -> ChannelId:
+        """Measures how likely a text is at every frame (temporal grounding): one decision with rule PROBE a frame."""
+        return self._add_channel(stream, ChannelKind.PROBE, text, channel, None)
+
+    def remove_channel(self, stream: StreamId, channel: ChannelId) -> None:
+        """Closes a standing question or a probe."""
+        self.stream(stream).remove_channel(channel)
+
+    def cancel(self, stream: StreamId, source: ChannelId | QuestionId) -> None:
+        """Stops the caption or answer that is being generated, at its next token."""
+        self.stream(stream).cancel(source)
+
+    @property
+    def has_work(self) -> bool:
+        """Whether `step` would do something."""
+        return any(stream.has_work for stream in self._streams.values())
+
+    def step(self) -> list[Event]:
+        """One pass over whatever is ready; returns what happened, in order. Nothing to do: returns what was pending."""
+        planned = self._plan()
+        if planned:
+            chunks = [chunk for _, wanted in planned for chunk in wanted]
+            scores = self.runner.forward(chunks)
+            for stream, wanted in planned:
+                stream.resume(scores[: len(wanted)])
+                scores = scores[len(wanted) :]
+        events = self._events[:]
+        self._events.clear()
+        return events
+
+    def run_until_idle(self) -> Iterator[Event]:
+        """Steps until nothing is left to do, and yields events as they come."""
+        yield from self.step()
+        while self.has_work:
+            yield from self.step()
+
+    def check_integrity(self) -> None:
+        """Checks the cache of every stream, and that no page is lost or shared.
+
+        Raises:
+            AssertionError: one of our own invariants is broken.
+        """
+        self.pool.check_integrity()
+        owned = 0
+        for stream in self._streams.values():
+            stream.state.trunk.check_integrity()
+            owned += stream.state.trunk.allocator.num_pages
+        assert owned + self.pool.num_free_pages == self.pool.num_pages, "a page belongs to nobody"
+
+    def _plan(self) -> list[tuple[Stream, list[Chunk]]]:
+        """Streams take turns; a pass takes whole streams while they fit, and at least one."""
+        planned: list[tuple[Stream, list[Chunk]]] = []
+        budget = self.settings.max_batch_tokens
+        for _ in range(len(self._turn)):
+            if planned and budget <= 0:
+                break
+            stream = self._streams[self._turn[0]]
+            self._turn.rotate(-1)
+            chunks = stream.chunks()
+            if chunks:
+                planned.append((stream, chunks))
+                budget -= sum(map(len, chunks))
+        return planned
+
+    def _add_channel(
+        self, stream: StreamId, kind: ChannelKind, text: str, name: str, gate: GateSettings | None
+    ) -> ChannelId:
+        watched, channel = self.stream(stream), ChannelId(name)
+        watched.add_channel(channel, kind, text, gate or watched.state.settings.gate)
+        return channel
+
+    def _pages_for(self, settings: StreamSettings) -> int:
+        return -(-settings.max_rows // self.settings.page_size) + 1

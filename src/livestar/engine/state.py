@@ -1,0 +1,83 @@
+"""What a stream is made of, shared by the two forms of decoding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from livestar.core.decision import Event
+from livestar.core.frame import EncodedFrame
+from livestar.core.ids import ChannelId, StreamId
+from livestar.engine.channel import NARRATION, Channel
+from livestar.engine.settings import StreamSettings
+from livestar.engine.speech import SpeechSettings
+from livestar.kv import Content, Segment, SegmentKind, Trunk, VisualSpan
+from livestar.model import ChatTemplate, Tokenizer
+
+Frame = EncodedFrame[torch.Tensor]
+
+
+@dataclass
+class StreamState:
+    """The state of one stream.
+
+    Attributes:
+        id: name of the stream.
+        settings: how it is watched.
+        tokenizer: of the checkpoint.
+        template: the checkpoint's chat template, as blocks of ids.
+        trunk: the context that stays.
+        emit: takes events in the order in which they happen.
+        channels: the narration, standing questions and probes.
+        clip: the current clip, from 1; 0 before the first caption.
+        seen: the last frame whose place in the trunk is settled.
+        unsettled: segments at the end of the trunk that belong to a frame under verification and may be taken back.
+    """
+
+    id: StreamId
+    settings: StreamSettings
+    tokenizer: Tokenizer
+    template: ChatTemplate
+    trunk: Trunk
+    emit: Callable[[Event], None]
+    channels: dict[ChannelId, Channel] = field(default_factory=dict)
+    clip: int = 0
+    seen: Frame | None = None
+    unsettled: int = 0
+
+    @property
+    def narration(self) -> Channel:
+        """The channel that every stream has."""
+        return self.channels[NARRATION]
+
+    def task_prompt(self) -> tuple[int, ...]:
+        """Ids of the instruction before the first frame."""
+        text = self.settings.task_prompt
+        return self.template.task_prompt if text is None else self.template.text(text.rstrip() + "\n")
+
+    def line(self, frame: Frame) -> Content:
+        """The frame line: its displayed index and its visual tokens."""
+        limit = self.settings.frame_index_limit
+        index = frame.number if limit is None else (frame.number - 1) % limit + 1
+        ids = np.asarray(self.template.frame_line(index), dtype=np.int64)
+        at = int(np.argmax(ids == self.tokenizer.img_context_id))
+        return Content(ids, (VisualSpan(at, frame.visual_tokens, frame.number),))
+
+    def frame_segment(self, frame: Frame, content: Content, clip: int) -> Segment:
+        """A trunk segment that shows a frame."""
+        return Segment(SegmentKind.FRAME, content, clip=clip, frame=frame.number, pts_ns=frame.pts_ns)
+
+    def speech_settings(self, *, forbid_control: bool, score_stop: bool) -> SpeechSettings:
+        """How this stream generates."""
+        stop = self.template.stop_id
+        forbidden = sorted(self.tokenizer.reserved_ids - {stop}) if forbid_control else ()
+        return SpeechSettings(
+            stop_id=stop,
+            max_tokens=self.settings.max_caption_tokens,
+            repetition_penalty=self.settings.repetition_penalty,
+            forbidden=tuple(forbidden),
+            score_stop=score_stop,
+        )

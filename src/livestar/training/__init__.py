@@ -1,0 +1,1 @@
+"""How the network learns: attention layouts, data sets and the training loop."""
