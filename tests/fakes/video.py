@@ -9,6 +9,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.stream import Disposition
 from numpy.typing import NDArray
 
 CELL = 4
@@ -98,6 +99,20 @@ def write_clip(clip: Clip, folder: Path) -> Path:
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
+
+
+def write_song(path: Path) -> None:
+    """An MP4 of one second of silence with a cover: to FFmpeg, audio and a video of one picture."""
+    with av.open(str(path), "w") as container:
+        audio = container.add_stream("aac", rate=8000)
+        cover = container.add_stream("mjpeg", rate=1)
+        cover.width = cover.height = 32
+        cover.pix_fmt = "yuvj420p"
+        cover.disposition = Disposition.attached_pic
+        container.mux(cover.encode(av.VideoFrame.from_ndarray(numbered_frame(0), format="rgb24")))
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.float32), format="fltp", layout="mono")
+        silence.sample_rate = 8000
+        container.mux([*audio.encode(silence), *audio.encode(None), *cover.encode(None)])
 
 
 def listed_times(path: Path) -> list[Fraction]:

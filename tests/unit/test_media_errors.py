@@ -13,8 +13,8 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from fakes.video import CLOCK_90K, numbered_frame, steady, write_clip
 
+from fakes.video import CLOCK_90K, numbered_frame, steady, write_clip, write_song
 from livestar.core.errors import BadVideo
 from livestar.media import VideoSource, write_video
 
@@ -52,6 +52,11 @@ def test_audio_only(tmp_path: Path) -> None:
         sound.setparams((1, 2, 8000, 0, "NONE", ""))
         sound.writeframes(bytes(16_000))
     assert "holds audio but no video: give a file with a video track" in refusal(path)
+
+
+def test_a_cover_is_no_video(tmp_path: Path) -> None:
+    write_song(tmp_path / "song.mp4")
+    assert "holds audio but no video" in refusal(tmp_path / "song.mp4")
 
 
 def test_unsupported_codec(tmp_path: Path) -> None:

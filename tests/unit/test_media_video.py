@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from fakes.video import (
     CLIPS,
     CLOCK_90K,
@@ -23,7 +24,6 @@ from fakes.video import (
     steady,
     write_clip,
 )
-
 from livestar.core.errors import BadVideo
 from livestar.media import VideoSource
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from fakes.video import numbered_frame, read_number
 
+from fakes.video import numbered_frame, read_number
 from livestar.media import VideoSource, write_video
 
 pytestmark = pytest.mark.unit

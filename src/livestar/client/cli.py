@@ -39,8 +39,8 @@ def parity(
     as_json: JsonFlag = False,
 ) -> None:
     """Compares this implementation with the published reference; exits 1 when something differs."""
-    from livestar.evaluation.parity import check_parity
     from livestar.client.parity_table import parity_table
+    from livestar.evaluation.parity import check_parity
 
     report = check_parity(directory)
     if as_json:

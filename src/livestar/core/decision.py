@@ -92,7 +92,7 @@ class Decision:
 
     @property
     def threshold(self) -> float:
-        """alpha * exp(reference_nll): the perplexity above which the gate fires."""
+        """Alpha * exp(reference_nll): the perplexity above which the gate fires."""
         return self.alpha * _exp(self.reference_nll)
 
 

@@ -18,7 +18,7 @@ import torch
 from livestar.core.decision import Event
 from livestar.core.errors import CapacityExceeded, InvalidInput, NotFound
 from livestar.core.frame import EncodedFrame
-from livestar.core.ids import ChannelId, FrameNumber, QuestionId, StreamId
+from livestar.core.ids import ChannelId, QuestionId, StreamId
 from livestar.engine.channel import ChannelKind
 from livestar.engine.gate import GateSettings
 from livestar.engine.reference_decoding import Revise
@@ -61,7 +61,7 @@ class Engine:
         model: LiveStarModel,
         tokenizer: Tokenizer,
         template: ChatTemplate,
-        settings: EngineSettings = EngineSettings(),  # noqa: B008 - frozen
+        settings: EngineSettings = EngineSettings(),
     ) -> None:
         language = model.config.llm_config
         self.settings = settings

@@ -63,7 +63,7 @@ def check_parity(directory: Path) -> ParityReport:
         CheckpointError: the folder holds no golden file, or a checkpoint that does not load.
         BadAnnotation: a golden file cannot be read.
     """
-    from livestar.evaluation.parity_network import check_network  # noqa: PLC0415 - loads transformers
+    from livestar.evaluation.parity_network import check_network
 
     if not directory.is_dir():
         raise CheckpointError(f"{directory} is not a folder: give the folder that holds the golden vectors")
@@ -132,7 +132,7 @@ def check_timing(truth: Path, predictions: Path, expected: Path) -> bool:
     )
 
 
-def read_json(path: Path) -> Any:  # noqa: ANN401 - golden files have shapes of their own
+def read_json(path: Path) -> Any:
     """The contents of a golden JSON file.
 
     Raises:
@@ -148,7 +148,7 @@ def _optional(check: Callable[..., bool], *paths: Path) -> bool | None:
     return check(*paths) if all(path.exists() for path in paths) else None
 
 
-def _parse(text: str, path: Path) -> Any:  # noqa: ANN401
+def _parse(text: str, path: Path) -> Any:
     try:
         return json.loads(text)
     except ValueError as error:

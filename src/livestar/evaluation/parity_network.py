@@ -29,7 +29,6 @@ from livestar.kv import Content, Sampling, Trunk, VisualSpan
 from livestar.model import (
     ChatTemplate,
     DenseAttend,
-    LiveStarModel,
     Tokenizer,
     load_model,
     merge_tokens,
@@ -107,7 +106,8 @@ class _Network:
             model, config = self._model, self._model.config
             pixels = torch.cat([self._pixels(number) for number in range(1, len(golden["pixel_values"]) + 1)])
             hidden = model.vision_model(pixels)
-            shuffled = pixel_shuffle(hidden[:, 1:])
+            side = config.vision_config.grid_size
+            shuffled = pixel_shuffle(hidden[:, 1:].unflatten(1, (side, side)))
             merged = merge_tokens(shuffled, config.llm_config.num_attention_heads)
             stages = {
                 "pixel_values": pixels,

@@ -51,7 +51,8 @@ def write_video(
 def _add_stream(
     container: OutputContainer, shape: tuple[int, ...], fps: Fraction | int, crf: int
 ) -> VideoStream:
-    stream = container.add_stream("libx264", rate=fps, options={"crf": str(crf)})
+    # Over small frames x264's macroblock tree reads memory that it never wrote: the bytes would vary from run to run.
+    stream = container.add_stream("libx264", rate=fps, options={"crf": str(crf), "x264-params": "mbtree=0"})
     stream.height, stream.width = shape[:2]
     stream.pix_fmt = "yuv420p"
     # x264 decides differently with another number of threads: one thread makes the bytes repeatable.

@@ -6,6 +6,7 @@ Source: published checkpoint layout (LiveStar_8B, config.json).
 from __future__ import annotations
 
 import importlib
+import json
 from dataclasses import field
 from typing import Any, ClassVar
 
@@ -63,7 +64,7 @@ class LanguageConfig(PretrainedConfig):
     max_position_embeddings: int = 32768
     rms_norm_eps: float = 1e-5
     rope_theta: float = 1_000_000
-    rope_scaling: dict[str, Any] | None = field(default_factory=lambda: {"type": "dynamic", "factor": 2.0})
+    rope_scaling: dict[str, Any] | None = None
     initializer_range: float = 0.02
     bos_token_id: int = 1
     eos_token_id: int = 2
@@ -115,13 +116,13 @@ class LiveStarConfig(PretrainedConfig):
         # `import livestar.model` free of transformers' modelling code.
         importlib.import_module("livestar.model.livestar")
 
-    def to_dict(self) -> dict[str, Any]:
-        """The published layout: older readers know the weights' type as `torch_dtype`."""
-        written: dict[str, Any] = super().to_dict()
-        for part in (written, written["vision_config"], written["llm_config"]):
+    def to_json_string(self, use_diff: bool = True) -> str:  # noqa: FBT001, FBT002 - declared by transformers
+        """The text of config.json, with the weights' type under the name that older readers know."""
+        written = json.loads(super().to_json_string(use_diff=use_diff))
+        for part in (written, *(written[name] for name in self.sub_configs)):
             if (dtype := part.pop("dtype", None)) is not None:
                 part["torch_dtype"] = dtype
-        return written
+        return json.dumps(written, indent=2, sort_keys=True) + "\n"
 
 
 def check_supported(config: LiveStarConfig) -> None:

@@ -18,6 +18,7 @@ from transformers.utils import ModelOutput
 
 from livestar.model.attention import Attend, DenseAttend
 from livestar.model.config import LiveStarConfig, check_supported
+from livestar.model.folder import compare_tensors, read_config, read_shapes
 from livestar.model.language import LanguageModel
 from livestar.model.merging import merge_tokens, pixel_shuffle
 from livestar.model.scoring import score_rows
@@ -151,6 +152,10 @@ class LiveStarModel(PreTrainedModel):
     def _init_weights(self, module: nn.Module) -> None:
         """Nothing to do: the modules' own initialisation is meant, and loading is strict about missing tensors."""
 
+    def tensor_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Name and shape of every tensor, as a checkpoint stores them."""
+        return {name: tuple(tensor.shape) for name, tensor in self.state_dict().items()}
+
     def get_input_embeddings(self) -> nn.Embedding:
         """The embedding table."""
         return self.language_model.model.tok_embeddings
@@ -172,13 +177,17 @@ class LiveStarModel(PreTrainedModel):
         Raises:
             CheckpointError: the folder's configuration or tensors do not fit.
         """
-        from livestar.model.checkpoint import check_tensors, read_config, read_shapes
-
         directory = Path(pretrained_model_name_or_path)
         config = read_config(directory) if config is None else config
-        check_tensors(config, read_shapes(directory))
+        compare_tensors(empty_model(config).tensor_shapes(), read_shapes(directory))
         kwargs["local_files_only"] = True
         return super().from_pretrained(directory, *args, config=config, **kwargs)
+
+
+def empty_model(config: LiveStarConfig) -> LiveStarModel:
+    """The network without weights (on the meta device); costs no memory."""
+    with torch.device("meta"):
+        return LiveStarModel(config)
 
 
 def _visible(attention_mask: torch.Tensor | None) -> torch.Tensor | None:
