@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from livestar.core.decision import Answer, Event, FrameDropped
 from livestar.core.errors import CapacityExceeded, FailedPrecondition, InvalidInput, NotFound
-from livestar.core.ids import ChannelId, QuestionId, StreamId
+from livestar.core.ids import ChannelId, FrameNumber, QuestionId, StreamId
 from livestar.engine.branch_decoding import BranchDecoding
 from livestar.engine.channel import NARRATION, Channel, ChannelKind, Held
 from livestar.engine.decoding import FIRST, Decoding
@@ -275,7 +275,7 @@ class Stream:
 
 def _frame_entry(segment: Segment) -> FrameEntry:
     return FrameEntry(
-        number=segment.frame,
+        number=FrameNumber(segment.frame),
         clip=segment.clip,
         nll=segment.nll,
         num_tokens=len(segment),

@@ -111,7 +111,7 @@ def check_tokenizer(directory: Path) -> bool | None:
         if ids != case["ids"] or tokenizer.decode(ids) != case["decoded"]:
             return False
     template = read_json(dialogue)
-    return [tokenizer.bos_id, *tokenizer.encode_template(_prompt(template))] == template["ids"]
+    return bool([tokenizer.bos_id, *tokenizer.encode_template(_prompt(template))] == template["ids"])
 
 
 def check_resize(source: Path, expected: Path) -> bool:
@@ -180,10 +180,12 @@ def _scam_case_equal(case: Mapping[str, Any]) -> bool:
         if kind == "caption"
         for column in range(end - length, end)
     ]
-    return (
-        rows == case["visible_rows"]
-        and layout.position_ids.tolist() == case["position_ids"]
-        and leaves == case["leaf_columns"]
+    return all(
+        (
+            rows == case["visible_rows"],
+            layout.position_ids.tolist() == case["position_ids"],
+            leaves == case["leaf_columns"],
+        )
     )
 
 

@@ -23,7 +23,7 @@ from livestar.engine import Engine, EngineSettings, GateSettings, Mode, StreamSe
 from livestar.engine.gate import NS_PER_S
 from livestar.engine.runner import Runner, penalise
 from livestar.engine.speech import Speech, SpeechSettings, speak
-from livestar.engine.steps import Steps
+from livestar.engine.steps import Steps, Task
 from livestar.evaluation.parity import read_json
 from livestar.kv import Content, Sampling, Trunk, VisualSpan
 from livestar.model import (
@@ -244,12 +244,15 @@ def _compare_step(replay: Replay, decision: Decision, step: Mapping[str, Any]) -
 
 def _drive(runner: Runner, steps: Steps[Speech]) -> Speech:
     """Runs one coroutine alone."""
-    try:
-        chunks = next(steps)
-        while True:
-            chunks = steps.send(runner.forward(chunks))
-    except StopIteration as done:
-        return done.value
+    results: list[Speech] = []
+
+    def keep() -> Steps[None]:
+        results.append((yield from steps))
+
+    task = Task(keep())
+    while not task.done:
+        task.resume(runner.forward(task.chunks))
+    return results[0]
 
 
 def _max_abs(got: torch.Tensor, want: torch.Tensor) -> float:

@@ -25,6 +25,11 @@ class RowAllocator:
         return len(self._used)
 
     @property
+    def pages(self) -> list[int]:
+        """The pages owned now, in no order."""
+        return list(self._used)
+
+    @property
     def num_rows_used(self) -> int:
         """Rows handed out and not yet released."""
         return sum(self._used.values())
@@ -46,6 +51,7 @@ class RowAllocator:
         rows = np.array([self._free_rows.pop() for _ in range(num_rows)], dtype=np.int64)
         for page in rows // self.pool.page_size:
             self._used[int(page)] += 1
+        self.pool.erase(rows)
         return rows
 
     def release(self, rows: np.ndarray) -> None:

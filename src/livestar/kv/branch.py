@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from livestar.kv.chunk import Chunk, Content, Sampling
+from livestar.kv.pool import NOT_WRITTEN
 
 if TYPE_CHECKING:
     from livestar.kv.trunk import Trunk
@@ -61,9 +62,12 @@ class Branch:
             sampling: choose the next token after the last row.
 
         Raises:
-            CapacityExceeded: the pool has no pages left.
+            CapacityExceeded: the pool has no pages left; the branch is as it was.
+            ValueError: there is nothing to feed, or more to score than is fed.
         """
         assert self._open, "the branch is closed"
+        if len(content) < max(1, len(targets)):
+            raise ValueError(f"{len(content)} rows are fed and {len(targets)} would be scored")
         rows = self._trunk.allocator.take(len(content))
         chunk = Chunk(
             content=content,
@@ -99,6 +103,16 @@ class Branch:
         if self._open:
             self._trunk.allocator.release(self.rows)
             self._leave()
+
+    def check_integrity(self) -> None:
+        """The rows computed so far hold what was fed, at the branch's positions.
+
+        Raises:
+            AssertionError: a row holds something else.
+        """
+        pool = self._trunk.allocator.pool
+        done = pool.row_token[self.rows] != NOT_WRITTEN
+        pool.check_rows(self.rows[done], self.ids[done], self.positions[done], self.sources[done])
 
     def _leave(self) -> None:
         self.ids = self.sources = self.rows = np.empty(0, dtype=np.int64)

@@ -15,6 +15,9 @@ from livestar.core.errors import CapacityExceeded
 NOT_VISUAL = -1
 """What `row_source` holds for a row that is text."""
 
+NOT_WRITTEN = -1
+"""What `row_token` holds for a row that no forward pass has written since it was handed out."""
+
 
 class PagePool:
     """Keys and values in pages of `page_size` token rows. Streams own whole pages; a row is the unit of use.
@@ -42,7 +45,7 @@ class PagePool:
         shape = (num_layers, num_rows, num_kv_heads, head_dim)
         self.keys_LRKH = torch.zeros(shape, dtype=dtype, device=device)
         self.values_LRKH = torch.zeros(shape, dtype=dtype, device=device)
-        self.row_token = np.full(num_rows, -1, dtype=np.int64)
+        self.row_token = np.full(num_rows, NOT_WRITTEN, dtype=np.int64)
         self.row_position = np.full(num_rows, -1, dtype=np.int64)
         self.row_source = np.full(num_rows, NOT_VISUAL, dtype=np.int64)
         self._free = list(range(num_pages - 1, -1, -1))
@@ -91,11 +94,32 @@ class PagePool:
         self.row_position[rows] = positions
         self.row_source[rows] = sources
 
-    def check_integrity(self) -> None:
-        """Every page is either free once or owned.
+    def erase(self, rows: np.ndarray) -> None:
+        """Notes that `rows` hold nothing until a forward pass writes them; what stood there before is not theirs."""
+        self.row_token[rows] = NOT_WRITTEN
+
+    def check_rows(
+        self, rows: np.ndarray, tokens: np.ndarray, positions: np.ndarray, sources: np.ndarray
+    ) -> None:
+        """Compares what was recorded for `rows` with what they should hold.
 
         Raises:
-            AssertionError: the free list and the owner flags disagree.
+            AssertionError: a row holds something else, or nothing yet.
         """
-        assert len(set(self._free)) == len(self._free), "a page stands twice in the free list"
-        assert int(self._is_free.sum()) == len(self._free), "free list and flags disagree"
+        assert np.array_equal(self.row_token[rows], tokens), "a cached row holds another token"
+        assert np.array_equal(self.row_position[rows], positions), "a row has another position"
+        assert np.array_equal(self.row_source[rows], sources), "a row shows another frame"
+
+    def check_integrity(self, owned_pages: Sequence[int] | None = None) -> None:
+        """Every page is either free once or owned once.
+
+        Args:
+            owned_pages: the pages of all allocators; None leaves out who owns what.
+
+        Raises:
+            AssertionError: a page is free twice, owned twice, both or neither.
+        """
+        assert np.array_equal(np.flatnonzero(self._is_free), sorted(self._free)), "free list and flags disagree"
+        if owned_pages is not None:
+            owned = np.flatnonzero(~self._is_free)
+            assert np.array_equal(owned, sorted(owned_pages)), "a page is owned twice, by nobody, or while it is free"

@@ -62,6 +62,10 @@ class Segment:
     positions: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     rows: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
+    def __post_init__(self) -> None:
+        if len(self.content) == 0:
+            raise ValueError("a segment has at least one row")
+
     def __len__(self) -> int:
         return len(self.content)
 
@@ -76,7 +80,7 @@ class Trunk:
         pool: memory to take pages from.
         policy: positions after a deletion.
         rope_theta: base of the rotary embedding, for re-rotation.
-        max_positions: positions stay below this; the trunk rebases itself in time (dynamic NTK never engages).
+        max_positions: positions stay below this (dynamic NTK never engages), if the caller rebases when `needs_rebase` says.
     """
 
     def __init__(
@@ -136,8 +140,10 @@ class Trunk:
         """
         first = self._index_of_row(self._num_computed)
         taken: list[Segment] = []
+        num_rows = 0
         for segment in self.segments[first:]:
-            if taken and max_rows is not None and sum(map(len, taken)) + len(segment) > max_rows:
+            num_rows += len(segment)
+            if taken and max_rows is not None and num_rows > max_rows:
                 break
             taken.append(segment)
         if not taken:
@@ -153,6 +159,7 @@ class Trunk:
 
     def branch(self, *, without_last: int = 0) -> Branch:
         """Opens a branch on top of the trunk as it stands, or as it stood before the last `without_last` segments."""
+        assert 0 <= without_last <= len(self.segments), "the trunk has fewer segments"
         seen = self.segments[: len(self.segments) - without_last]
         branch = Branch(
             self,
@@ -169,13 +176,17 @@ class Trunk:
         """
         num_rows = sum(len(segment) for segment in segments)
         ids = _join(segment.content.ids for segment in segments)
+        sources = _join(segment.content.sources() for segment in segments)
+        assert branch in self.branches, "the branch is closed, or another trunk's"
         assert np.array_equal(branch.ids[:num_rows], ids), "the branch holds other tokens than it is adopted for"
+        assert np.array_equal(branch.sources[:num_rows], sources), "the branch shows other frames"
         assert len(branch.base_rows) == self._num_computed == self.num_tokens, "the trunk moved under the branch"
         self._place(segments, branch.surrender(num_rows))
         self._num_computed += num_rows
 
     def take_back(self, num_segments: int) -> list[Segment]:
         """Removes the last segments and returns them, ready to be appended again."""
+        assert 0 <= num_segments <= len(self.segments), "the trunk has fewer segments"
         if num_segments == 0:
             return []
         assert not any(self._sees_tail(branch, num_segments) for branch in self.branches), "a branch sees them"
@@ -221,6 +232,7 @@ class Trunk:
         assert not self.branches, "a branch is open"
         self._num_computed = 0
         self._renumber()
+        self.allocator.pool.erase(self.rows)
 
     def close(self) -> None:
         """Closes open branches and returns all pages."""
@@ -233,20 +245,22 @@ class Trunk:
     def check_integrity(self) -> None:
         """Compares (token, position, visual source) of every computed row with the segments and the open branches.
 
+        Between passes only: rows that `take_staged` gave away count as computed.
+
         Raises:
             AssertionError: the cache does not hold the sequence that the segments say.
         """
-        pool = self.allocator.pool
-        rows, done = self.rows, self._num_computed
+        rows, positions, done = self.rows, self.positions, self._num_computed
         tokens = _join(segment.content.ids for segment in self.segments)
         sources = _join(segment.content.sources() for segment in self.segments)
-        assert np.array_equal(pool.row_token[rows[:done]], tokens[:done]), "a cached row holds another token"
-        assert np.array_equal(pool.row_position[rows[:done]], self.positions[:done]), "a row has another position"
-        assert np.array_equal(pool.row_source[rows[:done]], sources[:done]), "a row shows another frame"
-        assert (np.diff(self.positions) > 0).all(), "positions do not increase"
+        self.allocator.pool.check_rows(rows[:done], tokens[:done], positions[:done], sources[:done])
+        assert (np.diff(positions) > 0).all(), "positions do not increase"
         assert self.next_position < self.max_positions, "positions have left the trained range"
         for branch in self.branches:
-            assert np.isin(branch.base_rows, rows).all(), "a branch sees rows that the trunk has given up"
+            seen = len(branch.base_rows)
+            assert np.array_equal(branch.base_rows, rows[:seen]), "a branch sees rows that the trunk has given up"
+            assert (branch.positions < self.max_positions).all(), "a branch has left the trained range"
+            branch.check_integrity()
         self.allocator.check_integrity(_join([rows, *(branch.rows for branch in self.branches)]))
 
     def _place(self, segments: Sequence[Segment], rows: np.ndarray) -> None:

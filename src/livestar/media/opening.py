@@ -48,10 +48,8 @@ def select_stream(container: InputContainer, name: str) -> VideoStream:
     stream = container.streams.best("video")
     # The cover of a music file is stored as a video of one picture.
     if not isinstance(stream, VideoStream) or stream.disposition & Disposition.attached_pic:
-        others: list[str] = sorted({other.type for other in container.streams if other is not stream}) or [
-            "nothing"
-        ]
-        raise BadVideo(f"{name} holds {' and '.join(others)} but no video: give a file with a video track.")
+        kinds = " and ".join(sorted({other.type for other in container.streams if other is not stream}))
+        raise BadVideo(f"{name} holds {kinds or 'nothing'} but no video: give a file with a video track.")
     if stream.codec_context is None:
         raise BadVideo(f"{name} uses a video codec that this FFmpeg cannot decode: re-encode it as H.264.")
     for other in container.streams:

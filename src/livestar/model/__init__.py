@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from livestar.model.config import LanguageConfig, VisionConfig
     from livestar.model.folder import read_config
     from livestar.model.image import read_image, resize_frame, to_pixels
-    from livestar.model.initialize import write_random_checkpoint, write_tokenizer
+    from livestar.model.initialize import random_model, write_random_checkpoint, write_tokenizer
     from livestar.model.livestar import LiveStarModel, LiveStarOutput
     from livestar.model.merging import merge_tokens, pixel_shuffle
     from livestar.model.rotary import apply_rotary, rotary_cos_sin, rotate_by
@@ -41,6 +41,7 @@ _HOMES = {
     "load_model": "checkpoint",
     "merge_tokens": "merging",
     "pixel_shuffle": "merging",
+    "random_model": "initialize",
     "read_config": "folder",
     "read_image": "image",
     "resize_frame": "image",
@@ -70,6 +71,7 @@ __all__ = [
     "load_model",
     "merge_tokens",
     "pixel_shuffle",
+    "random_model",
     "read_config",
     "read_image",
     "resize_frame",

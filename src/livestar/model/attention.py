@@ -47,7 +47,9 @@ class DenseAttend:
     ) -> torch.Tensor:
         """Scaled dot-product attention [..., T, N, H]; kv head k serves query heads k N/K … (k + 1) N/K - 1."""
         batched = q_TNH.dim() == 4
-        q, k, v = (x.transpose(-3, -2) if batched else x.transpose(-3, -2)[None] for x in (q_TNH, k_TKH, v_TKH))
+        q, k, v = (
+            x.transpose(-3, -2) if batched else x.transpose(-3, -2)[None] for x in (q_TNH, k_TKH, v_TKH)
+        )
         out = F.scaled_dot_product_attention(
             q, k, v, attn_mask=self._mask, is_causal=self._mask is None, enable_gqa=True
         )

@@ -61,4 +61,5 @@ def load_model(
             weights |= {name: file.get_tensor(name).to(device, dtype) for name in file.keys()}  # noqa: SIM118
     model.load_state_dict(weights, assign=True)
     model.config.dtype = dtype
-    return model.eval()
+    model.eval()  # type: ignore[no-untyped-call]
+    return model

@@ -110,13 +110,13 @@ class LiveStarConfig(PretrainedConfig):
             value = getattr(self, name)
             if not isinstance(value, part):
                 setattr(self, name, part(**(value or {})))
-        super().__post_init__(**kwargs)
+        super().__post_init__(**kwargs)  # type: ignore[no-untyped-call]
         check_supported(self)
         # AutoModel looks for the class once it holds a configuration: registering it only now keeps
         # `import livestar.model` free of transformers' modelling code.
         importlib.import_module("livestar.model.livestar")
 
-    def to_json_string(self, use_diff: bool = True) -> str:  # noqa: FBT001, FBT002 - declared by transformers
+    def to_json_string(self, use_diff: bool = True) -> str:  # noqa: FBT001 - as transformers has it
         """The text of config.json, with the weights' type under the name that older readers know."""
         written = json.loads(super().to_json_string(use_diff=use_diff))
         for part in (written, *(written[name] for name in self.sub_configs)):
@@ -169,9 +169,13 @@ def _check_sizes(vision: VisionConfig, language: LanguageConfig) -> None:
     ]
     for name, value, divisor_name, divisor in divisions:
         if divisor < 1 or value < 1 or value % divisor:
-            raise CheckpointError(f"config.json: {name} ({value}) is no multiple of {divisor_name} ({divisor}).")
+            raise CheckpointError(
+                f"config.json: {name} ({value}) is no multiple of {divisor_name} ({divisor})."
+            )
     if language.head_dim % 2:
-        raise CheckpointError(f"config.json: rotary embedding needs an even head width, not {language.head_dim}.")
+        raise CheckpointError(
+            f"config.json: rotary embedding needs an even head width, not {language.head_dim}."
+        )
     tokens, odd = divmod(vision.grid_size**2, 4)
     doublings = tokens // NUM_VISUAL_TOKENS
     if odd or tokens % NUM_VISUAL_TOKENS or doublings & (doublings - 1) or doublings == 0:

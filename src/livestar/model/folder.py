@@ -57,7 +57,9 @@ def read_config(directory: Path) -> LiveStarConfig:
         config = LiveStarConfig.from_dict(values)
     except (TypeError, ValueError, AttributeError, KeyError) as error:
         reason = " ".join(str(error).split())
-        raise CheckpointError(f"{directory / CONFIG_FILE} holds a value of the wrong kind: {reason}.") from error
+        raise CheckpointError(
+            f"{directory / CONFIG_FILE} holds a value of the wrong kind: {reason}."
+        ) from error
     config.name_or_path = str(directory)
     return config
 

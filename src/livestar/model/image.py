@@ -1,8 +1,7 @@
 """Frames as pixels: read, resize, normalise.
 
-Pillow resizes in uint8 (bicubic, antialiased, rounded); a tensor resize differs by up to 0.28 after normalisation, so Pillow it is.
-Each axis rounds to whole levels, so the order of the two passes shows: Pillow 13 turned it around for tall frames. The order is
-fixed here, as Pillow 13 has it, so that every Pillow gives the same bytes.
+Pillow resizes in uint8 (bicubic, antialiased, rounded); a tensor resize differs by up to 0.28 after normalisation. Each axis
+rounds to whole levels, so the order of the two passes shows: it is Pillow 13's, which reduces tall frames vertically first.
 
 Shape suffixes: B frames, H rows, W columns. Source: published checkpoint layout (image preprocessing).
 """
@@ -47,11 +46,7 @@ def resize_frame(rgb: np.ndarray | Image.Image, size: int) -> np.ndarray:
     if isinstance(rgb, np.ndarray):
         _check(rgb, dims=3)
         rgb = Image.fromarray(np.ascontiguousarray(rgb))
-    width, height = rgb.size
-    vertical_first = height > size and height - size > 2 * (width - size)
-    between = (width, size) if vertical_first else (size, height)
-    half_way = rgb.convert("RGB").resize(between, Image.Resampling.BICUBIC)
-    return np.asarray(half_way.resize((size, size), Image.Resampling.BICUBIC))
+    return np.asarray(rgb.convert("RGB").resize((size, size), Image.Resampling.BICUBIC))
 
 
 def to_pixels(frames_BHW3: np.ndarray) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Writes untrained checkpoints in the published layout: for tests, for measurements, and as the start of training a small model."""
+"""Writes untrained checkpoints in the published layout: for tests, measurements, and as the start of training."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from pathlib import Path
 
 import sentencepiece
 import torch
+from safetensors.torch import save_file
+from torch import nn
 
 from livestar.core.errors import CheckpointError
 from livestar.model.config import LiveStarConfig
+from livestar.model.folder import WEIGHTS_FILE
 from livestar.model.livestar import LiveStarModel
 from livestar.model.template import OVERRIDES_FILE
 from livestar.model.tokenizer import MODEL_FILE, SETTINGS_FILE, Tokenizer
@@ -64,7 +67,9 @@ def write_tokenizer(directory: Path | str, corpus: Iterable[str], vocab_size: in
     except RuntimeError as error:
         raise ValueError(f"The corpus does not carry {vocab_size} ids: {error}.") from error
     (directory / MODEL_FILE).write_bytes(model.getvalue())
-    (directory / SETTINGS_FILE).write_text(json.dumps(_settings(model.getvalue()), indent=1), encoding="utf-8")
+    (directory / SETTINGS_FILE).write_text(
+        json.dumps(_settings(model.getvalue()), indent=1), encoding="utf-8"
+    )
     (directory / OVERRIDES_FILE).write_text(json.dumps(SMALL_TEMPLATE, indent=1), encoding="utf-8")
     return Tokenizer.from_directory(directory)
 
@@ -121,11 +126,28 @@ def write_random_checkpoint(
     else:
         tokenizer = _copy_tokenizer(Path(str(tokenizer_dir)), directory)
     tokenizer.check_fits(config)
+    model = random_model(config, seed)
+    model.to(dtype)  # type: ignore[arg-type]  # the stub forgets dtypes
+    save_file(model.state_dict(), directory / WEIGHTS_FILE, metadata={"format": "pt"})
+    model.config.architectures, model.config.dtype = [type(model).__name__], dtype
+    model.config.save_pretrained(directory)
+    return directory
+
+
+def random_model(config: LiveStarConfig, seed: int = 0) -> LiveStarModel:
+    """A network with random float32 weights; the same seed gives the same weights.
+
+    Matrices keep the variance of what they multiply, so that what even an untrained network says depends on what it sees.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = LiveStarModel(config)
-    model.to(dtype).save_pretrained(directory)
-    return directory
+        for module in model.modules():
+            if isinstance(module, nn.Linear | nn.Conv2d):
+                nn.init.normal_(module.weight, std=module.weight[0].numel() ** -0.5)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+    return model
 
 
 def _copy_tokenizer(source: Path, target: Path) -> Tokenizer:

@@ -6,6 +6,7 @@ Shape suffixes: B sequences or frames, F frames, V visual tokens (16), T tokens,
 from __future__ import annotations
 
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,8 +14,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 from transformers import AutoModel
+from transformers.configuration_utils import PretrainedConfig
 from transformers.modeling_utils import PreTrainedModel
-from transformers.utils import ModelOutput
+from transformers.utils.generic import ModelOutput
 
 from livestar.model.attention import Attend, DenseAttend
 from livestar.model.config import LiveStarConfig, check_supported
@@ -66,7 +68,7 @@ class LiveStarModel(PreTrainedModel):
             nn.LayerNorm(shuffled), nn.Linear(shuffled, width), nn.GELU(), nn.Linear(width, width)
         )
         self.language_model = LanguageModel(config.llm_config)
-        self.post_init()
+        self.post_init()  # type: ignore[no-untyped-call]
 
     def encode_images(self, pixels_B3HW: torch.Tensor) -> torch.Tensor:
         """Visual tokens [B, 16, D] of frames, in the model's dtype; each frame on its own.
@@ -100,7 +102,7 @@ class LiveStarModel(PreTrainedModel):
     def score(self, hidden_SD: torch.Tensor) -> torch.Tensor:
         """Logits, always accumulated and returned in float32: [..., vocabulary] of hidden states [..., D]."""
         logits_SV = score_rows(hidden_SD.flatten(0, -2), self.language_model.output.weight)
-        return logits_SV.view(*hidden_SD.shape[:-1], -1)
+        return logits_SV.view(*hidden_SD.shape[:-1], logits_SV.shape[-1])
 
     def forward(
         self,
@@ -144,7 +146,9 @@ class LiveStarModel(PreTrainedModel):
         expected = int(is_image_BT.sum())
         given = 0 if visual_FVD is None else visual_FVD.shape[:-1].numel()
         if expected != given:
-            raise ValueError(f"the ids hold {expected} image placeholders, but {given} visual tokens are given.")
+            raise ValueError(
+                f"the ids hold {expected} image placeholders, but {given} visual tokens are given."
+            )
         if visual_FVD is None:
             return x_BTD
         return x_BTD.masked_scatter(is_image_BT[..., None], visual_FVD.to(x_BTD))
@@ -160,28 +164,29 @@ class LiveStarModel(PreTrainedModel):
         """The embedding table."""
         return self.language_model.model.tok_embeddings
 
-    def set_input_embeddings(self, value: nn.Module) -> None:
-        """Replaces the embedding table."""
-        self.language_model.model.tok_embeddings = value
-
     def get_output_embeddings(self) -> nn.Linear:
         """The vocabulary's rows."""
         return self.language_model.output
 
     @classmethod
     def from_pretrained(
-        cls, pretrained_model_name_or_path: str | Path, *args: Any, config: LiveStarConfig | None = None, **kwargs: Any
+        cls,
+        pretrained_model_name_or_path: str | PathLike[Any] | None,
+        *model_args: Any,
+        config: PretrainedConfig | str | PathLike[Any] | None = None,
+        **kwargs: Any,
     ) -> Self:
         """Hugging Face loading from a local folder, as strict as `load_model`; nothing is downloaded.
 
         Raises:
             CheckpointError: the folder's configuration or tensors do not fit.
         """
-        directory = Path(pretrained_model_name_or_path)
-        config = read_config(directory) if config is None else config
+        directory = Path(pretrained_model_name_or_path or "")
+        if not isinstance(config, LiveStarConfig):
+            config = read_config(directory)
         compare_tensors(empty_model(config).tensor_shapes(), read_shapes(directory))
         kwargs["local_files_only"] = True
-        return super().from_pretrained(directory, *args, config=config, **kwargs)
+        return super().from_pretrained(directory, *model_args, config=config, **kwargs)
 
 
 def empty_model(config: LiveStarConfig) -> LiveStarModel:

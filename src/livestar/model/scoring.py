@@ -2,7 +2,7 @@
 
 bf16 logits between 16 and 32 lie 0.125 apart: too coarse for a gate that weighs 0.03 nats. Rounding only the inputs is harmless.
 
-Shape suffixes: S scored rows, D width, V vocabulary. Source: paper, section on streaming verification decoding (the gate's margin).
+Shape suffixes: S scored rows, D width, V vocabulary. Source: paper, streaming verification decoding (the gate's margin).
 """
 
 from __future__ import annotations

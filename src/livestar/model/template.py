@@ -16,9 +16,7 @@ from livestar.model.tokenizer import Tokenizer
 
 OVERRIDES_FILE = "livestar.json"
 
-SYSTEM = (
-    "你是书生·万象，英文名是InternVL，是由上海人工智能实验室、清华大学及多家合作单位联合开发的多模态大语言模型。"
-)
+SYSTEM = "你是书生·万象，英文名是InternVL，是由上海人工智能实验室、清华大学及多家合作单位联合开发的多模态大语言模型。"
 """The published system message."""
 
 TASK_PROMPT = (

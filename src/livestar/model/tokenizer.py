@@ -68,11 +68,11 @@ class Tokenizer:
             CheckpointError: a file is missing or unreadable.
         """
         path, settings = Path(directory) / MODEL_FILE, Path(directory) / SETTINGS_FILE
-        added = read_json(settings).get("added_tokens_decoder")
+        added = read_json(settings).get("added_tokens_decoder") or {}
         try:
             tokens = {
                 int(key): AddedToken(str(value["content"]), bool(value.get("special")))
-                for key, value in added.items()  # type: ignore[union-attr] - checked by the except
+                for key, value in added.items()
             }
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"{settings} holds no readable added_tokens_decoder.") from error
@@ -105,7 +105,7 @@ class Tokenizer:
         """The ids of a reserved piece's letters: its halves are encoded apart until no reserved id is left."""
         if self._pieces.is_unknown(token_id):
             return []
-        letters = self._pieces.id_to_piece(token_id).replace(SPACE, " ")
+        letters = self._letters(token_id)
         if len(letters) > 1:
             half = len(letters) // 2
             return self.encode_text(letters[:half]) + self.encode_text(letters[half:])
@@ -119,10 +119,11 @@ class Tokenizer:
             skip_special: leave out the tokens that are marked special (not every added token is).
         """
         kept = [i for i in ids if self._has_text(i, skip_special=skip_special)]
-        texts = []
+        text = ""
         for is_added, run in groupby(kept, key=self._added.__contains__):
-            texts.append("".join(self._added[i].content for i in run) if is_added else self._pieces.decode(list(run)))
-        return "".join(texts)
+            same = list(run)
+            text += "".join(self._added[i].content for i in same) if is_added else self._pieces.decode(same)
+        return text
 
     def _has_text(self, token_id: int, *, skip_special: bool) -> bool:
         if token := self._added.get(token_id):
@@ -137,7 +138,10 @@ class Tokenizer:
             return token.content.encode()
         if token_id in self._byte_ids:
             return bytes([self._byte_ids[token_id]])
-        return self._pieces.decode([token_id]).encode()  # type: ignore[no-any-return]
+        return self._letters(token_id).encode()
+
+    def _letters(self, token_id: int) -> str:
+        return str(self._pieces.id_to_piece(token_id)).replace(SPACE, " ")
 
     def is_byte(self, token_id: int) -> bool:
         """Whether an id stands for one raw byte of a longer character."""
@@ -151,7 +155,9 @@ class Tokenizer:
         """
         rows = config.llm_config.vocab_size
         if self.vocab_size > rows:
-            raise CheckpointError(f"The tokenizer's ids reach {self.vocab_size - 1}, but the network has {rows} rows.")
+            raise CheckpointError(
+                f"The tokenizer's ids reach {self.vocab_size - 1}, but the network has {rows} rows."
+            )
         needed = (self.bos_id, self.im_start_id, self.im_end_id, self.img_start_id, self.img_end_id)
         assert len(set(needed)) == len(needed), "ids are keys: two tokens cannot share one"
         if self.img_context_id != config.img_context_token_id:
@@ -204,6 +210,6 @@ def _read_pieces(path: Path) -> sentencepiece.SentencePieceProcessor:
     """Loads a sentencepiece model without its notes about the published vocabulary's NUL piece."""
     sentencepiece.SetMinLogLevel(2)
     try:
-        return sentencepiece.SentencePieceProcessor(model_proto=path.read_bytes())
+        return sentencepiece.SentencePieceProcessor(model_file=str(path))
     except (OSError, RuntimeError, ValueError) as error:
         raise CheckpointError(f"{path} is no readable sentencepiece model: {error}.") from error

@@ -1,0 +1,28 @@
+"""Fixtures that every room shares."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def golden_dir() -> Path:
+    """Vectors of the published reference: LIVESTAR_GOLDEN_DIR names `livestar-tiny` or the folder around it."""
+    name = os.environ.get("LIVESTAR_GOLDEN_DIR")
+    if not name:
+        pytest.skip("LIVESTAR_GOLDEN_DIR is not set")
+    if not Path(name).is_dir():
+        pytest.skip(f"LIVESTAR_GOLDEN_DIR names no folder: {name}")
+    inner = Path(name) / "livestar-tiny"
+    return inner if inner.is_dir() else Path(name)
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A complete checkpoint folder in float32 with a tiny random network; treat as read-only."""
+    from fakes.checkpoint import write_tiny_checkpoint
+
+    return write_tiny_checkpoint(tmp_path_factory.mktemp("tiny-checkpoint"))
