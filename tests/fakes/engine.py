@@ -33,7 +33,7 @@ class TinyNetwork:
         return cls(model, tokenizer, ChatTemplate.from_directory(directory, tokenizer))
 
     def engine(self, settings: EngineSettings | None = None) -> Engine:
-        return Engine(self.model, self.tokenizer, self.template, settings or EngineSettings(num_pages=2048))
+        return Engine(self.model, self.tokenizer, self.template, settings or EngineSettings(num_pages=4096))
 
     def frame(self, number: int, *, seed: int = 0, scene: int | None = None, fps: float = 1.0) -> EncodedFrame:
         """Frame `number`; frames of the same scene look alike, but for a little noise."""

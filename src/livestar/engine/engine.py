@@ -24,6 +24,7 @@ from livestar.engine.gate import GateSettings
 from livestar.engine.reference_decoding import Revise
 from livestar.engine.runner import Runner
 from livestar.engine.settings import StreamSettings
+from livestar.engine.state import min_trunk_tokens
 from livestar.engine.stream import Stream
 from livestar.kv import Chunk, PagePool, Trunk
 from livestar.model import ChatTemplate, LiveStarModel, Tokenizer
@@ -100,6 +101,11 @@ class Engine:
         if 2 * settings.max_trunk_tokens > self._language.max_position_embeddings:
             raise InvalidInput(
                 f"max_trunk_tokens is at most half of the network's {self._language.max_position_embeddings} positions"
+            )
+        if settings.max_trunk_tokens < (needed := min_trunk_tokens(settings, self._template)):
+            raise InvalidInput(
+                f"max_trunk_tokens is at least {needed} with this task prompt and max_caption_tokens, "
+                f"not {settings.max_trunk_tokens}"
             )
         if not self.can_open(settings):
             raise CapacityExceeded(

@@ -55,8 +55,7 @@ class StreamState:
 
     def task_prompt(self) -> tuple[int, ...]:
         """Ids of the instruction before the first frame."""
-        text = self.settings.task_prompt
-        return self.template.task_prompt if text is None else self.template.text(text.rstrip() + "\n")
+        return task_prompt(self.settings, self.template)
 
     def line(self, frame: Frame) -> Content:
         """The frame line: its displayed index and its visual tokens."""
@@ -81,3 +80,19 @@ class StreamState:
             forbidden=tuple(forbidden),
             score_stop=score_stop,
         )
+
+
+def task_prompt(settings: StreamSettings, template: ChatTemplate) -> tuple[int, ...]:
+    """Ids of the instruction before the first frame: the stream's own, or the checkpoint's."""
+    if settings.task_prompt is None:
+        return template.task_prompt
+    return template.text(settings.task_prompt.rstrip() + "\n")
+
+
+def min_trunk_tokens(settings: StreamSettings, template: ChatTemplate) -> int:
+    """The smallest `max_trunk_tokens` that works: what is never forgotten, a frame that stays, a frame that comes, a caption."""
+    turn = len(template.user_open) + len(template.turn_close)
+    fixed = len(template.system) + len(task_prompt(settings, template)) + turn
+    frame = turn + len(template.frame_line(settings.frame_index_limit or 99_999_999))
+    caption = settings.max_caption_tokens + len(template.assistant_open) + 2 * turn
+    return fixed + 2 * frame + caption

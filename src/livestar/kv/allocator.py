@@ -84,7 +84,9 @@ class RowAllocator:
         size = self.pool.page_size
         owned = {page * size + offset for page in self._used for offset in range(size)}
         assert len(set(in_use)) == len(in_use), "a row is used twice"
-        assert set(in_use) | set(self._free_rows) == owned, "rows in use and free rows are not the owned pages"
+        assert set(in_use) | set(self._free_rows) == owned, (
+            "rows in use and free rows are not the owned pages"
+        )
         assert len(in_use) + len(self._free_rows) == len(owned), "a row is both free and in use"
         assert sum(self._used.values()) == len(in_use), "the rows used per page are miscounted"
 

@@ -88,7 +88,9 @@ class PagePool:
             self._is_free[page] = True
             self._free.append(page)
 
-    def record(self, rows: np.ndarray, tokens: np.ndarray, positions: np.ndarray, sources: np.ndarray) -> None:
+    def record(
+        self, rows: np.ndarray, tokens: np.ndarray, positions: np.ndarray, sources: np.ndarray
+    ) -> None:
         """Notes what a forward pass wrote into `rows` (all int64 [n])."""
         self.row_token[rows] = tokens
         self.row_position[rows] = positions
@@ -119,7 +121,11 @@ class PagePool:
         Raises:
             AssertionError: a page is free twice, owned twice, both or neither.
         """
-        assert np.array_equal(np.flatnonzero(self._is_free), sorted(self._free)), "free list and flags disagree"
+        assert np.array_equal(np.flatnonzero(self._is_free), sorted(self._free)), (
+            "free list and flags disagree"
+        )
         if owned_pages is not None:
             owned = np.flatnonzero(~self._is_free)
-            assert np.array_equal(owned, sorted(owned_pages)), "a page is owned twice, by nobody, or while it is free"
+            assert np.array_equal(owned, sorted(owned_pages)), (
+                "a page is owned twice, by nobody, or while it is free"
+            )

@@ -178,9 +178,13 @@ class Trunk:
         ids = _join(segment.content.ids for segment in segments)
         sources = _join(segment.content.sources() for segment in segments)
         assert branch in self.branches, "the branch is closed, or another trunk's"
-        assert np.array_equal(branch.ids[:num_rows], ids), "the branch holds other tokens than it is adopted for"
+        assert np.array_equal(branch.ids[:num_rows], ids), (
+            "the branch holds other tokens than it is adopted for"
+        )
         assert np.array_equal(branch.sources[:num_rows], sources), "the branch shows other frames"
-        assert len(branch.base_rows) == self._num_computed == self.num_tokens, "the trunk moved under the branch"
+        assert len(branch.base_rows) == self._num_computed == self.num_tokens, (
+            "the trunk moved under the branch"
+        )
         self._place(segments, branch.surrender(num_rows))
         self._num_computed += num_rows
 
@@ -189,7 +193,9 @@ class Trunk:
         assert 0 <= num_segments <= len(self.segments), "the trunk has fewer segments"
         if num_segments == 0:
             return []
-        assert not any(self._sees_tail(branch, num_segments) for branch in self.branches), "a branch sees them"
+        assert not any(self._sees_tail(branch, num_segments) for branch in self.branches), (
+            "a branch sees them"
+        )
         removed = self.segments[-num_segments:]
         del self.segments[-num_segments:]
         self.allocator.release(_join(segment.rows for segment in removed))
@@ -258,7 +264,9 @@ class Trunk:
         assert self.next_position < self.max_positions, "positions have left the trained range"
         for branch in self.branches:
             seen = len(branch.base_rows)
-            assert np.array_equal(branch.base_rows, rows[:seen]), "a branch sees rows that the trunk has given up"
+            assert np.array_equal(branch.base_rows, rows[:seen]), (
+                "a branch sees rows that the trunk has given up"
+            )
             assert (branch.positions < self.max_positions).all(), "a branch has left the trained range"
             branch.check_integrity()
         self.allocator.check_integrity(_join([rows, *(branch.rows for branch in self.branches)]))

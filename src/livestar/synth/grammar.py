@@ -85,7 +85,7 @@ class Grammar:
         while parts:
             slot = parts.pop()
             literal = re.escape(parts.pop())
-            pattern = rf"{literal}(?:{self._alternatives(slot)}{pattern})" + ("?" if parts else "")
+            pattern = f"(?:{literal}{self._alternatives(slot)}{pattern})" + ("?" if parts else "")
         return re.compile(pattern)
 
     def _alternatives(self, slot: str) -> str:
