@@ -191,6 +191,16 @@ def test_bf16_weights_are_scored_in_float32() -> None:
     torch.testing.assert_close(logits, (hidden.double() @ weight.double().T).float(), atol=1e-4, rtol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_autocast_does_not_round_the_logits(dtype: torch.dtype) -> None:
+    hidden, weight = (
+        torch.randn(n, 64, generator=torch.Generator().manual_seed(n)).to(dtype) for n in (3, 50)
+    )
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = score_rows(hidden, weight)
+    torch.testing.assert_close(logits, (hidden.double() @ weight.double().T).float(), atol=1e-5, rtol=1e-5)
+
+
 def test_a_bf16_model_stays_close(tiny_checkpoint: Path, model: LiveStarModel) -> None:
     rounded = load_model(tiny_checkpoint, dtype=torch.bfloat16)
     ids, pixels = _with_frames(40, [5]), _frames(1)

@@ -33,9 +33,11 @@ class LanguageAttention(nn.Module):
         """[..., T, D] to [..., T, D]."""
         # The published projection is interleaved: per kv head its G queries, then its key, then its value.
         qkv = self.wqkv(x_TD).unflatten(-1, (-1, self._group + 2, self._head_dim))
-        q_TNH = apply_rotary(qkv[..., : self._group, :].flatten(-3, -2), *rotary)
-        k_TKH = apply_rotary(qkv[..., self._group, :], *rotary)
-        out_TNH = attend(self._layer, q_TNH, k_TKH, qkv[..., self._group + 1, :])
+        v_TKH = qkv[..., -1, :]
+        # Queries and keys turn together: for a single token the number of kernels is what costs.
+        turned = apply_rotary(qkv[..., :-1, :].flatten(-3, -2), *rotary).unflatten(-2, (-1, self._group + 1))
+        q_TNH, k_TKH = turned[..., :-1, :].flatten(-3, -2), turned[..., -1, :]
+        out_TNH = attend(self._layer, q_TNH, k_TKH, v_TKH)
         return self.wo(out_TNH.flatten(-2))  # type: ignore[no-any-return]
 
 

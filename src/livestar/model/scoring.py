@@ -7,6 +7,8 @@ Shape suffixes: S scored rows, D width, V vocabulary. Source: paper, streaming v
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 CHUNK_ROWS = 8192
@@ -14,10 +16,26 @@ CHUNK_ROWS = 8192
 
 
 def score_rows(hidden_SD: torch.Tensor, weight_VD: torch.Tensor) -> torch.Tensor:
-    """Logits float32 [S, V] of hidden states [S, D] against the vocabulary's rows [V, D]."""
-    if weight_VD.dtype == torch.float32:
-        return hidden_SD.float() @ weight_VD.T
-    if weight_VD.is_cuda:
-        return torch.mm(hidden_SD.to(weight_VD.dtype), weight_VD.T, out_dtype=torch.float32)
-    hidden_SD = hidden_SD.float()
-    return torch.cat([hidden_SD @ rows.float().T for rows in weight_VD.split(CHUNK_ROWS)], dim=-1)
+    """Logits float32 [S, V] of hidden states [S, D] against the vocabulary's rows [V, D]; differentiable, autocast or not."""
+    with torch.autocast(weight_VD.device.type, enabled=False):
+        if weight_VD.dtype == torch.float32:
+            return hidden_SD.float() @ weight_VD.T
+        if weight_VD.is_cuda:
+            return _WideProduct.apply(hidden_SD.to(weight_VD.dtype), weight_VD)  # type: ignore[no-any-return]
+        hidden_SD = hidden_SD.float()
+        return torch.cat([hidden_SD @ rows.float().T for rows in weight_VD.split(CHUNK_ROWS)], dim=-1)
+
+
+class _WideProduct(torch.autograd.Function):
+    """bf16 factors, float32 sums and result. Torch has this product but no derivative of it."""
+
+    @staticmethod
+    def forward(ctx: Any, hidden_SD: torch.Tensor, weight_VD: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(hidden_SD, weight_VD)
+        return torch.mm(hidden_SD, weight_VD.T, out_dtype=torch.float32)
+
+    @staticmethod
+    def backward(ctx: Any, *grads_SV: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        hidden_SD, weight_VD = ctx.saved_tensors
+        grad_SV = grads_SV[0].to(weight_VD.dtype)
+        return grad_SV @ weight_VD, grad_SV.T @ hidden_SD

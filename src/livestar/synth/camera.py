@@ -71,16 +71,16 @@ class Camera:
         cv2.addWeighted(photo, 1, grain, 1, -128, photo)
         if self._quality:
             _, coded = cv2.imencode(".jpg", photo, [cv2.IMWRITE_JPEG_QUALITY, self._quality])
-            photo = cv2.imdecode(coded, cv2.IMREAD_COLOR)
-        return cast(Pixels, photo)
+            return cast("Pixels", cv2.imdecode(coded, cv2.IMREAD_COLOR))
+        return cast("Pixels", photo)
 
     def _framing(self, t_s: float, size: int) -> NDArray[np.float64]:
         roll_deg = self._roll_deg + 0.3 * self._shake * sway(t_s, 7.3, self._phase)
-        matrix = cv2.getRotationMatrix2D((size / 2, size / 2), roll_deg, self._zoom)
+        matrix = np.array(cv2.getRotationMatrix2D((size / 2, size / 2), roll_deg, self._zoom), np.float64)
         dx = self._shift[0] + self._shake * (sway(t_s, 1.7, self._phase) + 0.5 * sway(t_s, 0.61))
         dy = self._shift[1] + self._shake * (sway(t_s, 2.3, self._phase) + 0.5 * sway(t_s, 0.53))
         matrix[:, 2] += np.array([dx, dy]) * (size / 224)
-        return cast(NDArray[np.float64], matrix)
+        return matrix
 
     def _exposure(self, t_s: float) -> Pixels:
         gain = 1 + self._drift * sway(t_s, self._period_s, self._phase)
@@ -98,7 +98,9 @@ def _vignette(size: int, strength: float) -> Pixels:
 @lru_cache(maxsize=8)
 def _grain_sheet(size: int, sigma: float) -> Pixels:
     rng = np.random.default_rng(size)
-    sheet = rng.normal(128, sigma, (size + 64, size + 64, 3)) + rng.normal(0, sigma / 2, (size + 64, size + 64, 1))
+    sheet = rng.normal(128, sigma, (size + 64, size + 64, 3)) + rng.normal(
+        0, sigma / 2, (size + 64, size + 64, 1)
+    )
     return np.clip(np.round(sheet), 0, 255).astype(np.uint8)
 
 

@@ -74,7 +74,7 @@ class Canvas:
         left, top = round(x * self.scale - w / 2), round(y * self.scale - h / 2)
         paint = np.empty((h, w, 3), np.uint8)
         paint[:] = colour
-        paint = cast(Pixels, cv2.multiply(paint, cv2.merge([mask] * 3), scale=1 / 255))
+        paint = cast("Pixels", cv2.multiply(paint, cv2.merge([mask] * 3), scale=1 / 255))
         self._blend(left, top, paint, mask)
 
     def sprite(
@@ -106,10 +106,10 @@ class Canvas:
             return
         matrix = np.column_stack([across, down, origin - low])
         extent = (int(high[0] - low[0]), int(high[1] - low[1]))
-        patch = cast(Pixels, cv2.warpAffine(rgba, matrix, extent, flags=cv2.INTER_LINEAR))
+        patch = cast("Pixels", cv2.warpAffine(rgba, matrix, extent, flags=cv2.INTER_LINEAR))
         if opacity < 1:
-            patch = cast(Pixels, cv2.convertScaleAbs(patch, alpha=opacity))
-        rgb = cast(Pixels, cv2.cvtColor(patch, cv2.COLOR_RGBA2RGB))
+            patch = cast("Pixels", cv2.convertScaleAbs(patch, alpha=opacity))
+        rgb = cast("Pixels", cv2.cvtColor(patch, cv2.COLOR_RGBA2RGB))
         self._blend(int(low[0]), int(low[1]), rgb, patch[:, :, 3])
 
     def lay(self, texture: Pixels, quad: Sequence[Point]) -> None:
@@ -137,7 +137,8 @@ class Canvas:
         return Canvas(view) if view.size else None
 
     def _fixed(self, points: Sequence[Point]) -> NDArray[np.int32]:
-        return np.round(np.array(points, np.float64) * (self.scale * 2**_FRACTION_BITS)).astype(np.int32)
+        scaled = np.array(points, np.float64) * (self.scale * 2**_FRACTION_BITS)
+        return cast("NDArray[np.int32]", np.round(scaled).astype(np.int32))
 
     def _blend(self, left: int, top: int, paint: Pixels, mask: Pixels) -> None:
         """Adds premultiplied paint over what its mask leaves."""

@@ -46,7 +46,9 @@ class Grammar:
         """Says the facts once with every template, in random order; a clip's first event has no connective."""
         templates = list(self._kinds[facts[EVENT]])
         dice.shuffle(templates)
-        return tuple(self._open(self._fill(t, facts, dice), facts[EVENT], dice, first=first) for t in templates)
+        return tuple(
+            self._open(self._fill(t, facts, dice), facts[EVENT], dice, first=first) for t in templates
+        )
 
     def parse(self, text: str) -> dict[str, str]:
         """Returns the facts that a text states; a text that breaks off gives those before the break."""

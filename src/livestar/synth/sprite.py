@@ -27,13 +27,13 @@ class Sprite:
         while min(self._levels[-1].shape[:2]) >= 16:
             h, w = self._levels[-1].shape[:2]
             half = cv2.resize(self._levels[-1], (w // 2, h // 2), interpolation=cv2.INTER_AREA)
-            self._levels.append(cast(Pixels, half))
+            self._levels.append(cast("Pixels", half))
 
     @property
     def height_share(self) -> float:
         """Height over width."""
         h, w = self._levels[0].shape[:2]
-        return h / w
+        return float(h / w)
 
     def level(self, width_px: float) -> Pixels:
         """Returns the smallest picture [H, W, 4] at least about as wide as asked for."""
@@ -66,9 +66,7 @@ class Sketch:
             for y in (top + radius, bottom - radius):
                 self.ellipse(x, y, radius, radius, colour)
 
-    def ellipse(
-        self, x: float, y: float, rx: float, ry: float, colour: Colour, angle_deg: float = 0
-    ) -> None:
+    def ellipse(self, x: float, y: float, rx: float, ry: float, colour: Colour, angle_deg: float = 0) -> None:
         """Fills an ellipse."""
         (cx, cy), (ax, ay) = self._fixed([(x, y), (rx, ry)])
         centre, radii = (int(cx), int(cy)), (int(ax), int(ay))
@@ -94,7 +92,8 @@ class Sketch:
         return Sprite(np.round(rgba).astype(np.uint8))
 
     def _fixed(self, points: Sequence[Point]) -> NDArray[np.int32]:
-        return np.round(np.array(points, np.float64) * (self._scale * 2**_FRACTION_BITS)).astype(np.int32)
+        scaled = np.array(points, np.float64) * (self._scale * 2**_FRACTION_BITS)
+        return cast("NDArray[np.int32]", np.round(scaled).astype(np.int32))
 
 
 @lru_cache(maxsize=64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import lru_cache
 from random import Random
 from typing import cast
@@ -34,14 +35,14 @@ def noise(dice: Random, stretch: int = 1, side: int = 224) -> Pixels:
     """Returns grey noise [side, side] around 128; `stretch` 1 is isotropic, 8 looks like grain of wood."""
     field = _noise(dice.randrange(_STOCK), stretch)
     x, y = dice.randrange(_SIDE - side + 1), dice.randrange(_SIDE - side + 1)
-    return field[y : y + side, x : x + side]
+    return cast("Pixels", field[y : y + side, x : x + side])
 
 
 def between(grey: Pixels, dark: Colour, light: Colour) -> Pixels:
     """Colours grey noise from `dark` to `light`."""
     share = np.linspace(0, 1, 256)[:, None]
     lut = np.round(np.array(dark) * (1 - share) + np.array(light) * share).astype(np.uint8)
-    return cast(Pixels, cv2.LUT(cv2.merge([np.ascontiguousarray(grey)] * 3), lut[None]))
+    return cast("Pixels", cv2.LUT(cv2.merge([np.ascontiguousarray(grey)] * 3), lut[None]))
 
 
 def rough(dice: Random, colour: Colour, contrast: float = 0.3, stretch: int = 1) -> Pixels:
@@ -54,7 +55,7 @@ def planks(dice: Random, colour: Colour, count: int, *, gap: float = 0.5) -> Pix
     """Returns `count` boards of wood that run along x, each of its own tone."""
     surface = rough(dice, colour, 0.35, stretch=8)
     edges = np.linspace(0, surface.shape[0], count + 1).astype(int)
-    for top, bottom in zip(edges[:-1], edges[1:], strict=True):
+    for top, bottom in itertools.pairwise(edges):
         tone = 1 + dice.uniform(-0.12, 0.12)
         board = np.roll(surface[top:bottom], dice.randrange(200), axis=1)
         surface[top:bottom] = cv2.convertScaleAbs(board, alpha=tone)

@@ -42,8 +42,8 @@ def rear_view(kind: str, paint: str) -> Sprite:
         sketch.polygon([(10, 4), (24, 4), (27, 12), (7, 12)], _GLASS)
         sketch.round_box(1, 11, 33, bottom, 4, colour)
         sketch.lines([(3, 14), (31, 14)], lighter(colour, 0.35), 0.8)
-    for x in (2.5, 26.5):
-        sketch.box(x, bottom - 12, x + 5, bottom - 7, _TAIL_LAMP)
+    for left in (2.5, 26.5):
+        sketch.box(left, bottom - 12, left + 5, bottom - 7, _TAIL_LAMP)
     sketch.box(12, bottom - 9, 22, bottom - 4, (232, 232, 226))
     sketch.box(2, bottom - 3, 32, bottom - 1, darker(colour, 0.5))
     return sketch.finish()

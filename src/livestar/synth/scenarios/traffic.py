@@ -138,11 +138,13 @@ class Traffic(Stage[Scene]):
         outside = 112 + width / 2
         stop = 112 - (_STOP_LINES["left"] if scene.side == "left" else 224 - _STOP_LINES["right"]) + width / 2
         if scene.action == "wait":
-            return lerp(outside - 10, stop, arrive(since_s, -LEAD_S, 1.6)) if since_s < 1.6 else stop
+            return lerp(outside - 10, stop, arrive(since_s, -LEAD_S, 0.6))
         if scene.action == "go":
             return lerp(stop, -outside + 30, ease(since_s, -LEAD_S, seconds + 0.8))
-        first = lerp(outside, outside - 44, (since_s + LEAD_S) / LEAD_S)
-        return first if since_s < 0 else lerp(outside - 44, -outside + 26, since_s / (seconds - LEAD_S))
+        inside = outside - 24 - 0.8 * width
+        if since_s < 0:
+            return lerp(outside, inside, (since_s + LEAD_S) / LEAD_S)
+        return lerp(inside, -outside + 26, since_s / (seconds - LEAD_S))
 
     def _draw_pedestrian(
         self, canvas: Canvas, scene: Scene, seconds: float, since_s: float, t_s: float
@@ -181,7 +183,9 @@ def _houses(canvas: Canvas, dice: Random, horizon: float) -> None:
     x = -10.0
     while x < 230:
         width, top = dice.uniform(34, 62), dice.uniform(6, horizon - 34)
-        wall = dice.choice([(176, 132, 108), (198, 184, 160), (150, 140, 140), (188, 160, 128), (134, 120, 122)])
+        wall = dice.choice(
+            [(176, 132, 108), (198, 184, 160), (150, 140, 140), (188, 160, 128), (134, 120, 122)]
+        )
         canvas.lay(
             rough(dice, wall, 0.18), [(x, top), (x + width, top), (x + width, horizon + 4), (x, horizon + 4)]
         )
