@@ -49,6 +49,12 @@ def test_pixels_are_normalised_per_channel() -> None:
     torch.testing.assert_close(pixels[1, :, 0, 0], torch.tensor([2.2489, 2.4286, 2.6400]), atol=1e-4, rtol=0)
 
 
+def test_frames_may_be_read_only() -> None:
+    frame = resize_frame(_frame(20, 20), 8)
+    frame.flags.writeable = False
+    assert torch.equal(to_pixels(frame[None]), to_pixels(frame[None].copy()))
+
+
 @pytest.mark.parametrize(
     "frame",
     [

@@ -11,7 +11,7 @@ from livestar.kv.chunk import Chunk, Content, Sampling
 from livestar.kv.pool import NOT_WRITTEN
 
 if TYPE_CHECKING:
-    from livestar.kv.trunk import Trunk
+    from livestar.kv.trunk import Segment, Trunk
 
 
 class Branch:
@@ -21,8 +21,9 @@ class Branch:
     Positions continue from the trunk's last row, as in training (spec: branch positions of SCAM).
     """
 
-    def __init__(self, trunk: Trunk, base_rows: np.ndarray, first_position: int) -> None:
+    def __init__(self, trunk: Trunk, base: list[Segment], base_rows: np.ndarray, first_position: int) -> None:
         self._trunk = trunk
+        self._base = base
         self._base_rows = base_rows
         self._first_position = first_position
         self.ids = np.empty(0, dtype=np.int64)
@@ -45,6 +46,11 @@ class Branch:
     def positions(self) -> np.ndarray:
         """int64 [len]: the position of each branch row."""
         return self._first_position + np.arange(len(self.rows), dtype=np.int64)
+
+    @property
+    def base(self) -> list[Segment]:
+        """The segments of the trunk that the branch sees."""
+        return self._base
 
     @property
     def base_rows(self) -> np.ndarray:

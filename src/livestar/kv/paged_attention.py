@@ -50,16 +50,14 @@ class PagedAttend:
 def _attend(
     q_QNH: torch.Tensor, k_SKH: torch.Tensor, v_SKH: torch.Tensor, mask_QS: torch.Tensor | None
 ) -> torch.Tensor:
-    """Grouped-query attention without expanding keys: the G queries of a kv head become G times as many rows."""
+    """Grouped-query attention without copying keys: kv heads are the batch, and their G queries share a view of them."""
     num_queries, num_heads, width = q_QNH.shape
     num_groups = num_heads // k_SKH.shape[1]
     q_KGQH = q_QNH.view(num_queries, -1, num_groups, width).permute(1, 2, 0, 3)
-    out_KGQH = F.scaled_dot_product_attention(
-        q_KGQH.reshape(-1, num_groups * num_queries, width).unsqueeze(0),
-        k_SKH.transpose(0, 1).unsqueeze(0),
-        v_SKH.transpose(0, 1).unsqueeze(0),
-        attn_mask=None if mask_QS is None else mask_QS.repeat(num_groups, 1),
-    ).view(-1, num_groups, num_queries, width)
+    k_KGSH, v_KGSH = (
+        x_SKH.transpose(0, 1).unsqueeze(1).expand(-1, num_groups, -1, -1) for x_SKH in (k_SKH, v_SKH)
+    )
+    out_KGQH = F.scaled_dot_product_attention(q_KGQH, k_KGSH, v_KGSH, attn_mask=mask_QS)
     return out_KGQH.permute(2, 0, 1, 3).reshape(num_queries, num_heads, width)
 
 

@@ -161,11 +161,8 @@ class Trunk:
         """Opens a branch on top of the trunk as it stands, or as it stood before the last `without_last` segments."""
         assert 0 <= without_last <= len(self.segments), "the trunk has fewer segments"
         seen = self.segments[: len(self.segments) - without_last]
-        branch = Branch(
-            self,
-            _join(segment.rows for segment in seen),
-            int(seen[-1].positions[-1]) + 1 if seen else 0,
-        )
+        first_position = int(seen[-1].positions[-1]) + 1 if seen else 0
+        branch = Branch(self, seen, _join(segment.rows for segment in seen), first_position)
         self.branches.append(branch)
         return branch
 
@@ -191,13 +188,10 @@ class Trunk:
     def take_back(self, num_segments: int) -> list[Segment]:
         """Removes the last segments and returns them, ready to be appended again."""
         assert 0 <= num_segments <= len(self.segments), "the trunk has fewer segments"
-        if num_segments == 0:
-            return []
-        assert not any(self._sees_tail(branch, num_segments) for branch in self.branches), (
-            "a branch sees them"
-        )
-        removed = self.segments[-num_segments:]
-        del self.segments[-num_segments:]
+        num_kept = len(self.segments) - num_segments
+        assert all(len(branch.base) <= num_kept for branch in self.branches), "a branch sees them"
+        removed = self.segments[num_kept:]
+        del self.segments[num_kept:]
         self.allocator.release(_join(segment.rows for segment in removed))
         self._num_computed = min(self._num_computed, self.num_tokens)
         return removed
@@ -263,10 +257,11 @@ class Trunk:
         assert (np.diff(positions) > 0).all(), "positions do not increase"
         assert self.next_position < self.max_positions, "positions have left the trained range"
         for branch in self.branches:
-            seen = len(branch.base_rows)
-            assert np.array_equal(branch.base_rows, rows[:seen]), (
-                "a branch sees rows that the trunk has given up"
+            seen = rows[: len(branch.base_rows)]
+            assert branch.base == self.segments[: len(branch.base)], (
+                "a branch sees what the trunk has given up"
             )
+            assert np.array_equal(branch.base_rows, seen), "a branch sees rows that the trunk has given up"
             assert (branch.positions < self.max_positions).all(), "a branch has left the trained range"
             branch.check_integrity()
         self.allocator.check_integrity(_join([rows, *(branch.rows for branch in self.branches)]))
@@ -289,10 +284,6 @@ class Trunk:
         for segment in self.segments:
             segment.positions = np.arange(position, position + len(segment), dtype=np.int64)
             position += len(segment)
-
-    def _sees_tail(self, branch: Branch, num_segments: int) -> bool:
-        tail = _join(segment.rows for segment in self.segments[-num_segments:])
-        return bool(np.isin(tail, branch.base_rows).any())
 
 
 def _join(arrays: Iterable[np.ndarray]) -> np.ndarray:

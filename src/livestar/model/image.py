@@ -56,9 +56,9 @@ def to_pixels(frames_BHW3: np.ndarray) -> torch.Tensor:
         BadImage: another shape or dtype.
     """
     _check(frames_BHW3, dims=4)
-    pixels = torch.from_numpy(np.ascontiguousarray(frames_BHW3)).permute(0, 3, 1, 2).float() / 255
+    pixels = torch.from_numpy(np.ascontiguousarray(frames_BHW3.transpose(0, 3, 1, 2), dtype=np.float32)) / 255
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
-    return ((pixels - mean) / std).contiguous()
+    return (pixels - mean) / std
 
 
 def _check(rgb: np.ndarray, dims: int) -> None:

@@ -21,7 +21,7 @@ def score_rows(hidden_SD: torch.Tensor, weight_VD: torch.Tensor) -> torch.Tensor
         if weight_VD.dtype == torch.float32:
             return hidden_SD.float() @ weight_VD.T
         if weight_VD.is_cuda:
-            return _WideProduct.apply(hidden_SD.to(weight_VD.dtype), weight_VD)  # type: ignore[no-any-return]
+            return _WideProduct.apply(hidden_SD.to(weight_VD.dtype), weight_VD)  # type: ignore[no-any-return,no-untyped-call]
         hidden_SD = hidden_SD.float()
         return torch.cat([hidden_SD @ rows.float().T for rows in weight_VD.split(CHUNK_ROWS)], dim=-1)
 

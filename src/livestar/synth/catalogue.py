@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from livestar.synth.clip import Clip
 from livestar.synth.family import Family
-from livestar.synth.scenarios import traffic
+from livestar.synth.scenarios import kitchen, parking, traffic, warehouse
 from livestar.synth.split import Split
 
-_FAMILIES: dict[str, Family] = {module.FAMILY.name: module.FAMILY for module in (traffic,)}
+_FAMILIES: dict[str, Family] = {module.FAMILY.name: module.FAMILY for module in (traffic, warehouse, kitchen, parking)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from random import Random
 from typing import Any
 
@@ -53,8 +52,8 @@ class Clip:
         self._stage = family.stage(casting)
         self._camera = Camera(self._dice("camera"), shows_held_out=split.shows_held_out)
         starts = onsets(self._dice("time"), seconds)
-        spans = pairwise([*starts, seconds])
-        self._beats: list[Beat[Any]] = [Beat(a, b, self._stage.next_draft()) for a, b in spans]
+        spans = zip(starts, [*starts[1:], seconds], self._stage.script(len(starts)), strict=True)
+        self._beats: list[Beat[Any]] = [Beat(*span) for span in spans]
         self._cues = [beat.start_s - LEAD_S for beat in self._beats]
         self._backdrops: dict[int, NDArray[np.uint8]] = {}
 

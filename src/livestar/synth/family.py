@@ -43,9 +43,18 @@ class Stage(ABC, Generic[PropT]):
         self.casting = casting
         self.dice = casting.dice
 
+    def script(self, count: int) -> list[Draft[PropT]]:
+        """Drafts the events of the clip, of which no two in a row have the same facts."""
+        drafts: list[Draft[PropT]] = []
+        while len(drafts) < count:
+            draft = self.invent(drafts[-1] if drafts else None)
+            if not drafts or draft.facts != drafts[-1].facts:
+                drafts.append(draft)
+        return drafts
+
     @abstractmethod
-    def next_draft(self) -> Draft[PropT]:
-        """Drafts the event after the ones drafted so far."""
+    def invent(self, before: Draft[PropT] | None) -> Draft[PropT]:
+        """Proposes the event after `before`; whatever lasts from event to event is in the draft."""
 
     @abstractmethod
     def paint_backdrop(self, canvas: Canvas, dice: Random) -> None:

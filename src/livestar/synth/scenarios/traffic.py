@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from livestar.synth.canvas import Canvas
@@ -42,8 +42,6 @@ class Traffic(Stage[Scene]):
 
     def __init__(self, casting: Casting) -> None:
         super().__init__(casting)
-        self._scene = Scene("empty", self.dice.choice(["red", "green"]))
-        self._facts: dict[str, str] = {}
         self._horizon = self.dice.uniform(64, 84)
         self._size = self.dice.uniform(0.96, 1.1)
         self._zebra_x = self.dice.uniform(118, 126)
@@ -52,45 +50,35 @@ class Traffic(Stage[Scene]):
             (self.dice.choice(_PEOPLE), self.dice.random(), self.dice.uniform(40, 70)) for _ in range(3)
         ]
 
-    def next_draft(self) -> Draft[Scene]:
-        before = dict(self._facts)
-        while self._facts == before:
-            self._scene, self._facts = self._next()
-        return Draft(self._facts, self._state(), self._scene)
-
-    def _next(self) -> tuple[Scene, dict[str, str]]:
-        if self._scene.action == "wait":
-            return self._go()
+    def invent(self, before: Draft[Scene] | None) -> Draft[Scene]:
+        """Lets whoever waits go; else brings a vehicle, a person, or another light."""
+        scene = before.prop if before else Scene("empty", self.dice.choice(["red", "green"]))
+        if scene.action == "wait":
+            return self._go(scene)
         kinds = {"red": ["wait", "wait", "cross", "light"], "yellow": ["light"]}
-        kind = self.dice.choice(kinds.get(self._scene.light, ["pass", "pass", "pass", "light"]))
+        kind = self.dice.choice(kinds.get(scene.light, ["pass", "pass", "pass", "light"]))
         if kind == "light":
-            return self._change()
+            return self._change(scene)
         if kind == "cross":
             coat, side = self.dice.choice(COATS), self.dice.choice(SIDES)
-            return Scene("cross", "red", coat, "", side), {"event": "cross", "coat": coat, "side": side}
+            facts = {"event": "cross", "coat": coat, "side": side}
+            return Draft(facts, {"light": "red", "coat": coat}, Scene("cross", "red", coat, "", side))
         subject = self.casting.pick(colour=COLOURS, vehicle=VEHICLES, side=SIDES)
-        return Scene(kind, self._scene.light, **subject), {"event": kind, **subject}
+        state = {"light": scene.light, **subject}
+        return Draft({"event": kind, **subject}, state, Scene(kind, scene.light, **subject))
 
-    def _go(self) -> tuple[Scene, dict[str, str]]:
-        to = "right" if self._scene.side == "left" else "left"
-        scene = Scene("go", "green", self._scene.colour, self._scene.vehicle, self._scene.side)
-        return scene, {"event": "go", "to": to}
+    def _go(self, scene: Scene) -> Draft[Scene]:
+        to = "right" if scene.side == "left" else "left"
+        state = {"light": "green", "colour": scene.colour, "vehicle": scene.vehicle, "side": scene.side}
+        return Draft({"event": "go", "to": to}, state, replace(scene, action="go", light="green"))
 
-    def _change(self) -> tuple[Scene, dict[str, str]]:
+    def _change(self, scene: Scene) -> Draft[Scene]:
         after = {"red": ["green"], "green": ["yellow", "red"], "yellow": ["red"]}
-        light = self.dice.choice(after[self._scene.light])
-        return Scene("empty", light), {"event": "light", "light": light}
-
-    def _state(self) -> dict[str, str]:
-        scene = self._scene
-        state = {"light": scene.light}
-        if scene.action == "cross":
-            return {**state, "coat": scene.colour}
-        if scene.vehicle:
-            state |= {"colour": scene.colour, "vehicle": scene.vehicle, "side": scene.side}
-        return state
+        light = self.dice.choice(after[scene.light])
+        return Draft({"event": "light", "light": light}, {"light": light}, Scene("empty", light))
 
     def paint_backdrop(self, canvas: Canvas, dice: Random) -> None:
+        """Paints houses, pavement and road."""
         horizon = self._horizon
         sky = dice.choice([(120, 170, 225), (170, 190, 210), (196, 200, 206), (150, 195, 235)])
         canvas.lay(gradient(sky, lighter(sky, 0.5)), [(0, 0), (224, 0), (224, horizon), (0, horizon)])
@@ -105,6 +93,7 @@ class Traffic(Stage[Scene]):
         _road_marks(canvas, x)
 
     def draw(self, canvas: Canvas, beat: Beat[Scene], since_s: float, t_s: float) -> None:
+        """Draws passers-by, the subject, the light and a pole in front of it all."""
         scene = beat.draft.prop
         self._draw_passers(canvas, t_s)
         left_behind = self._light_x < 112
