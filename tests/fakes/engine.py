@@ -26,16 +26,19 @@ class TinyNetwork:
     template: ChatTemplate
 
     @classmethod
-    def load(cls, directory: Path) -> TinyNetwork:
+    def load(cls, directory: Path, *, lively: bool = True) -> TinyNetwork:
         tokenizer = Tokenizer.from_directory(directory)
         model = load_model(directory, dtype=torch.float32)
-        _enliven(model)
+        if lively:
+            _enliven(model)
         return cls(model, tokenizer, ChatTemplate.from_directory(directory, tokenizer))
 
     def engine(self, settings: EngineSettings | None = None) -> Engine:
         return Engine(self.model, self.tokenizer, self.template, settings or EngineSettings(num_pages=4096))
 
-    def frame(self, number: int, *, seed: int = 0, scene: int | None = None, fps: float = 1.0) -> EncodedFrame:
+    def frame(
+        self, number: int, *, seed: int = 0, scene: int | None = None, fps: float = 1.0
+    ) -> EncodedFrame:
         """Frame `number`; frames of the same scene look alike, but for a little noise."""
         scene = number if scene is None else scene
         width = self.model.config.llm_config.hidden_size

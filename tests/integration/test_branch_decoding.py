@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import pytest
 import torch
-from fakes.engine import TinyNetwork, narrate
 
+from fakes.engine import TinyNetwork, narrate
 from livestar.core.decision import Action, Decision, Rule
 from livestar.core.frame import EncodedFrame
 from livestar.engine import GateSettings, StreamSettings
@@ -33,7 +33,9 @@ class TrainingSequence:
         self.segments.append(Segment(kind, len(ids), clip))
 
     @classmethod
-    def of(cls, network: TinyNetwork, frames: list[EncodedFrame], decisions: list[Decision]) -> TrainingSequence:
+    def of(
+        cls, network: TinyNetwork, frames: list[EncodedFrame], decisions: list[Decision]
+    ) -> TrainingSequence:
         template, sequence = network.template, cls()
         sequence.add(template.system, "trunk", None)
         for frame, decision in zip(frames, decisions, strict=True):

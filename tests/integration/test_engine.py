@@ -6,8 +6,8 @@ import math
 
 import pytest
 import torch
-from fakes.engine import STREAM, TinyNetwork, narrate, run
 
+from fakes.engine import STREAM, TinyNetwork, narrate, run
 from livestar.core.decision import Action, Answer, Decision, Ending, FrameDropped, Rule, TextPiece
 from livestar.core.errors import CapacityExceeded, FailedPrecondition, InvalidInput, NotFound
 from livestar.core.frame import EncodedFrame
@@ -21,7 +21,12 @@ NARRATION = "narration"
 
 def settings(mode: Mode = Mode.BRANCH, **changes: object) -> StreamSettings:
     alpha = 6.0 if mode is Mode.BRANCH else 1.1
-    values = {"mode": mode, "gate": GateSettings(alpha=alpha), "max_caption_tokens": 6, "max_trunk_tokens": 3000}
+    values = {
+        "mode": mode,
+        "gate": GateSettings(alpha=alpha),
+        "max_caption_tokens": 6,
+        "max_trunk_tokens": 3000,
+    }
     return StreamSettings(**(values | changes))
 
 
@@ -266,7 +271,9 @@ def test_control_tokens_in_the_task_prompt_and_questions_stay_text(tiny_network,
 def test_captions_never_hold_control_tokens(tiny_network):
     reserved = tiny_network.tokenizer.reserved_ids
     for mode in Mode:
-        for decision in narrate(tiny_network, settings(mode, max_caption_tokens=40), scenes(tiny_network, 10)):
+        for decision in narrate(
+            tiny_network, settings(mode, max_caption_tokens=40), scenes(tiny_network, 10)
+        ):
             assert not reserved & set(decision.token_ids)
 
 
@@ -336,3 +343,44 @@ def test_bad_input_is_refused_in_one_sentence(tiny_network):
     with pytest.raises(FailedPrecondition, match="task prompt"):
         engine.stand(StreamId("reference"), "How many?", channel="count")
     engine.check_integrity()
+
+
+def test_questions_that_keep_coming_do_not_starve_a_frame_that_waits_for_room(tiny_network):
+    engine = tiny_network.engine()
+    engine.open_stream(STREAM, settings(max_trunk_tokens=400))
+    number = 0
+    while engine.stream(STREAM).state.trunk.num_tokens < 330:
+        number += 1
+        engine.submit_frame(STREAM, tiny_network.frame(number))
+        run(engine)
+    engine.submit_frame(STREAM, tiny_network.frame(number + 1))
+    engine.submit_frame(STREAM, tiny_network.frame(number + 2))
+    decided = []
+    for _ in range(200):
+        try:
+            engine.ask(STREAM, "What is there?")
+        except CapacityExceeded:
+            pass
+        decided += decisions_of(engine.step())
+        if len(decided) == 2:
+            return
+    pytest.fail("the frames were never decided")
+
+
+def test_a_standing_question_that_gets_no_answer_is_tried_again_at_the_next_frame_only(tiny_network):
+    engine = tiny_network.engine()
+    engine.open_stream(STREAM, settings())
+    engine.submit_frame(STREAM, tiny_network.frame(1))
+    run(engine)
+    engine.stand(STREAM, "How many?", channel="count")
+    assert engine.has_work
+    for _ in range(3):
+        engine.step()
+    engine.cancel(STREAM, ChannelId("count"))
+    [first] = decisions_of(run(engine), "count")
+    assert (first.ending, first.text) == (Ending.CANCELLED, "")
+    assert run(engine) == []
+    engine.submit_frame(STREAM, tiny_network.frame(2))
+    [second] = decisions_of(run(engine), "count")
+    assert (second.rule, second.frame) == (Rule.FIRST, 2)
+    assert second.text

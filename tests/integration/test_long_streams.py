@@ -6,8 +6,8 @@ import copy
 import itertools
 
 import pytest
-from fakes.engine import STREAM, TinyNetwork, run
 
+from fakes.engine import STREAM, TinyNetwork, run
 from livestar.core.decision import Action, Decision
 from livestar.engine import Engine, EngineSettings, GateSettings, Mode, StreamSettings
 from livestar.kv import PositionPolicy, SegmentKind
@@ -38,7 +38,9 @@ def settings(mode: Mode, **changes: object) -> StreamSettings:
     return StreamSettings(**(values | changes))
 
 
-def watch_long(network: TinyNetwork, chosen: StreamSettings, num_frames: int) -> tuple[Engine, list[Decision]]:
+def watch_long(
+    network: TinyNetwork, chosen: StreamSettings, num_frames: int
+) -> tuple[Engine, list[Decision]]:
     """Watches frames with a question now and then, checking the bound and the cache after every pass."""
     engine = network.engine(EngineSettings(num_pages=400))
     engine.open_stream(STREAM, chosen)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import pytest
 import torch
-from fakes.engine import TinyNetwork, narrate
 
+from fakes.engine import TinyNetwork, narrate
 from livestar.core.decision import Action, Ending
 from livestar.core.frame import EncodedFrame
 from livestar.engine import GateSettings, Mode, StreamSettings
@@ -65,7 +65,9 @@ class FullRecompute:
         while len(new) < self.max_new_tokens:
             logits = self.logits([*ids, *new], frames)[-1].clone()
             for token in set(new):
-                logits[token] = logits[token] / self.penalty if logits[token] > 0 else logits[token] * self.penalty
+                logits[token] = (
+                    logits[token] / self.penalty if logits[token] > 0 else logits[token] * self.penalty
+                )
             token = int(logits.argmax())
             if token == self.network.template.stop_id:
                 break

@@ -7,8 +7,8 @@ import math
 
 import pytest
 import torch
-from fakes.engine import STREAM, TinyNetwork, run
 
+from fakes.engine import STREAM, TinyNetwork, run
 from livestar.core.decision import Action, Decision, Ending, Rule
 from livestar.engine import Engine, GateSettings, Mode, StreamSettings
 from livestar.model import LiveStarModel

@@ -199,8 +199,7 @@ class KvMachine(RuleBasedStateMachine):
     def forget(self, pick: int, bits: int) -> None:
         stream = self._pick(pick, is_calm)
         gone = {index for index in range(len(stream.naive.segments)) if bits >> index % 12 & 1}
-        segments = {id(stream.real.segments[index]) for index in gone}
-        num_rows = stream.real.forget(lambda segment: id(segment) in segments)
+        num_rows = stream.real.forget({stream.real.segments[index] for index in gone}.__contains__)
         assert num_rows == sum(len(stream.naive.segments[index]) for index in gone)
         stream.naive.forget(gone)
 
@@ -336,10 +335,10 @@ def num_operations(num_examples: int) -> int:
 
 
 def test_the_cache_is_the_logical_sequence_after_ten_thousand_operations() -> None:
-    assert num_operations(150) >= 10_000
+    assert num_operations(160) >= 10_000
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_cache_is_the_logical_sequence_after_a_hundred_thousand_operations() -> None:
-    assert num_operations(1_500) >= 100_000
+    assert num_operations(1_600) >= 100_000

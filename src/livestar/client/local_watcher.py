@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from livestar.client.timed_question import Asked, TimedQuestion
 from livestar.core.decision import Event
 from livestar.core.frame import EncodedFrame
-from livestar.core.ids import ChannelId, StreamId
+from livestar.core.ids import StreamId
 from livestar.engine import Engine, EngineSettings, StreamSettings
 from livestar.media import SampledFrame, VideoSource, pace
 from livestar.model import (
@@ -23,14 +23,6 @@ from livestar.model import (
 )
 
 STREAM = StreamId("local")
-
-
-@dataclass(frozen=True)
-class TimedQuestion:
-    """A question to ask when the stream reaches `at_s` seconds."""
-
-    at_s: float
-    text: str
 
 
 class LocalWatcher:
@@ -62,8 +54,8 @@ class LocalWatcher:
         speed: float | None = None,
         questions: tuple[TimedQuestion, ...] = (),
         standing: tuple[str, ...] = (),
-    ) -> Iterator[Event]:
-        """Yields events as they happen, to the end of the video.
+    ) -> Iterator[Event | Asked]:
+        """Opens the stream, and returns its events as they happen, to the end of the video.
 
         Args:
             source: an open video.
@@ -74,7 +66,9 @@ class LocalWatcher:
             standing: standing questions, open from the start; their channels are named q1, q2 …
 
         Raises:
-            BadVideo: the video breaks off in a way that cannot be read over.
+            InvalidInput: settings or a standing question do not fit this checkpoint.
+            FailedPrecondition: standing questions in mode `reference`.
+            BadVideo: while iterating: the video breaks off in a way that cannot be read over.
         """
         page_size = EngineSettings().page_size
         engine = Engine(
@@ -85,14 +79,22 @@ class LocalWatcher:
         )
         engine.open_stream(STREAM, settings)
         for index, text in enumerate(standing, start=1):
-            engine.stand(STREAM, text, channel=ChannelId(f"q{index}"))
+            engine.stand(STREAM, text, channel=f"q{index}")
+        return self._events(engine, pace(source.frames(fps), speed), questions)
+
+    def _events(
+        self, engine: Engine, frames: Iterator[SampledFrame], questions: tuple[TimedQuestion, ...]
+    ) -> Iterator[Event | Asked]:
         waiting = sorted(questions, key=lambda question: question.at_s)
-        for frame in pace(source.frames(fps), speed):
+        frame: SampledFrame | None = None
+        for frame in frames:
             engine.submit_frame(STREAM, self._encode(frame))
             yield from engine.run_until_idle()
             while waiting and waiting[0].at_s <= frame.pts_ns / 1e9:
-                engine.ask(STREAM, waiting.pop(0).text)
-                yield from engine.run_until_idle()
+                yield from _ask(engine, waiting.pop(0), frame)
+        if frame is not None:
+            for question in waiting:
+                yield from _ask(engine, question, frame)
         engine.close_stream(STREAM)
 
     @torch.inference_mode()
@@ -100,3 +102,10 @@ class LocalWatcher:
         size = self._model.config.vision_config.image_size
         pixels = to_pixels(resize_frame(frame.rgb, size)[None]).to(self._model.device)
         return EncodedFrame(frame.number, frame.pts_ns, self._model.encode_images(pixels)[0])
+
+
+def _ask(engine: Engine, question: TimedQuestion, frame: SampledFrame) -> Iterator[Event | Asked]:
+    """Asks about what has been seen up to `frame`, and waits for the answer."""
+    asked = engine.ask(STREAM, question.text)
+    yield Asked(asked, frame.number, frame.pts_ns, question.text)
+    yield from engine.run_until_idle()

@@ -50,11 +50,11 @@ class BranchDecoding(Decoding):
         speaking = []
         for channel in listening:
             if verdicts[channel.id].action is Action.SPEAK:
-                speaking.append(self.say(channel, frame, verdicts[channel.id], nlls.get(channel.id, math.nan)))
-            else:
-                self.decide(
-                    channel, frame, verdicts[channel.id], nll=nlls[channel.id], before=channel.held
+                speaking.append(
+                    self.say(channel, frame, verdicts[channel.id], nlls.get(channel.id, math.nan))
                 )
+            else:
+                self.decide(channel, frame, verdicts[channel.id], nll=nlls[channel.id], before=channel.held)
         self._score(turn, nlls[state.narration.id] if verdict.action is Action.SILENT else math.nan)
         yield from together(speaking)
         if verdict.action is Action.SPEAK and state.narration.held:

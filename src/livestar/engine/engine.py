@@ -175,10 +175,14 @@ class Engine:
                 f"visual tokens are {list(expected)}, not {list(frame.visual_tokens.shape)}: encode the frame with this model"
             )
         if not bool(torch.isfinite(frame.visual_tokens).all()):
-            raise InvalidInput(f"the visual tokens of frame {frame.number} are not finite: encode the frame again")
+            raise InvalidInput(
+                f"the visual tokens of frame {frame.number} are not finite: encode the frame again"
+            )
         last = watched.inbox[-1] if watched.inbox else watched.state.seen
         if last is not None and (frame.number <= last.number or frame.pts_ns < last.pts_ns):
-            raise InvalidInput(f"frame {frame.number} is not newer than frame {last.number}: send frames in order")
+            raise InvalidInput(
+                f"frame {frame.number} is not newer than frame {last.number}: send frames in order"
+            )
         watched.submit(frame)
 
     def ask(self, stream: StreamId, text: str, *, chain: str = "default") -> QuestionId:

@@ -85,9 +85,7 @@ class ReferenceDecoding(Decoding):
         history = self._history(held)
         probe = Content.text(template.turn_close, template.assistant_open, held.ids)
         with state.trunk.branch() as branch:
-            chunk = branch.extend(
-                Content.join(history, line, probe), targets=(*held.ids, template.stop_id)
-            )
+            chunk = branch.extend(Content.join(history, line, probe), targets=(*held.ids, template.stop_id))
             score = yield from run(chunk)
             nll = float(score.nll.mean())
             verdict = state.narration.gate.judge(nll, held.reference_nll, frame.pts_ns)
@@ -115,7 +113,9 @@ class ReferenceDecoding(Decoding):
                 )
                 ids = self._revise(speech.ids)
                 spoken = speech.ending in (Ending.COMPLETE, Ending.TRUNCATED) and len(ids) > 0
-                reference = (yield from self._self_check(branch, len(prompt), ids, line)) if spoken else math.nan
+                reference = (
+                    (yield from self._self_check(branch, len(prompt), ids, line)) if spoken else math.nan
+                )
         finally:
             channel.speaking = False
         channel.gate.spoke(frame.pts_ns)
@@ -127,7 +127,9 @@ class ReferenceDecoding(Decoding):
         """Mean NLL of repeating the caption if the next frame were this one again."""
         template = self.state.template
         fed = branch.ids[prompt_rows:].tolist()
-        same = next((i for i, (a, b) in enumerate(zip(fed, ids, strict=False)) if a != b), min(len(fed), len(ids)))
+        same = next(
+            (i for i, (a, b) in enumerate(zip(fed, ids, strict=False)) if a != b), min(len(fed), len(ids))
+        )
         branch.truncate(prompt_rows + same)
         caption = Content.text(ids[same:], template.turn_close, template.user_open)
         again = Content.text(template.turn_close, template.assistant_open, ids)

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from livestar.core.decision import Answer, Event, FrameDropped
+from livestar.core.decision import Answer, Ending, Event, FrameDropped
 from livestar.core.errors import CapacityExceeded, FailedPrecondition, InvalidInput, NotFound
 from livestar.core.ids import ChannelId, FrameNumber, QuestionId, StreamId
 from livestar.engine.branch_decoding import BranchDecoding
@@ -69,6 +69,7 @@ class Stream:
         self._watching: Task | None = None
         self._asking: dict[QuestionId | ChannelId, Task] = {}
         self._cancelled: set[QuestionId] = set()
+        self._unanswered: deque[ChannelId] = deque()
         self._next_question = 1
         self._plan: list[tuple[Task | None, int]] = []
 
@@ -83,7 +84,9 @@ class Stream:
     def ask(self, text: str, chain: str) -> QuestionId:
         """Takes a question; see `Engine.ask`."""
         if len(self._waiting) + len(self._asking) >= self.state.settings.max_open_questions:
-            raise CapacityExceeded("too many questions are open on this stream: wait for an answer or cancel one")
+            raise CapacityExceeded(
+                "too many questions are open on this stream: wait for an answer or cancel one"
+            )
         question = Question(QuestionId(self._next_question), chain, self._question_ids(text))
         self._next_question += 1
         self._waiting.append(question)
@@ -107,6 +110,7 @@ class Stream:
             return
         prompt = (*template.user_open, *ids, *template.turn_close)
         state.channels[channel] = Channel(channel, kind, prompt, Gate(gate))
+        self._unanswered.append(channel)
 
     def remove_channel(self, channel: ChannelId) -> None:
         """Closes a standing question or a probe."""
@@ -114,6 +118,8 @@ class Stream:
             raise InvalidInput("the narration cannot be removed: close the stream instead")
         found = self._channel(channel)
         found.cancelled = True
+        if channel in self._unanswered:
+            self._unanswered.remove(channel)
         if task := self._asking.pop(channel, None):
             task.close()
         del self.state.channels[channel]
@@ -130,7 +136,7 @@ class Stream:
     @property
     def has_work(self) -> bool:
         """Whether a pass would move this stream forward."""
-        return bool(self._watching or self._asking or self.inbox or self._askable())
+        return bool(self._watching or self._asking or self.inbox or self._can_answer())
 
     def close(self) -> None:
         """Abandons everything and returns the pages."""
@@ -141,6 +147,7 @@ class Stream:
         self._asking.clear()
         self.inbox.clear()
         self._waiting.clear()
+        self._unanswered.clear()
         self.state.trunk.close()
 
     def chunks(self) -> list[Chunk]:
@@ -177,7 +184,9 @@ class Stream:
         return Ledger(
             frames=tuple(_frame_entry(s) for s in segments if s.kind is SegmentKind.FRAME),
             captions=tuple(
-                CaptionEntry(clip=s.clip, num_tokens=len(s)) for s in segments if s.kind is SegmentKind.CAPTION
+                CaptionEntry(clip=s.clip, num_tokens=len(s))
+                for s in segments
+                if s.kind is SegmentKind.CAPTION
             ),
             fixed_tokens=coming + sum(len(s) for s in segments if s.kind is SegmentKind.PREAMBLE),
         )
@@ -186,27 +195,30 @@ class Stream:
         return [task for task in (self._watching, *self._asking.values()) if task]
 
     def _start(self) -> None:
-        """Starts what can start: questions first, so that they see what had been seen when they came."""
-        while self._askable():
-            question = self._waiting.popleft()
-            self._asking[question.id] = Task(self._answer(question))
-        for channel in self.state.channels.values():
-            if self._wants_first_answer(channel):
-                self._asking[channel.id] = Task(self._first_answer(channel))
-        if self._watching is None and self.inbox and self._make_room(self.inbox[0]):
+        """Starts what can start: questions first, so that they see what had been seen when they came.
+
+        While a frame waits for room, which needs every branch closed, no question is let in before it.
+        """
+        comes = self._watching is None and bool(self.inbox)
+        has_room = comes and self._make_room(self.inbox[0])
+        if comes and not has_room:
+            return
+        if self._can_answer():
+            self._start_answers()
+        if has_room:
             self._watching = Task(self.decoding.watch(self.inbox.popleft()))
 
-    def _askable(self) -> bool:
-        return bool(self._waiting) and self.state.seen is not None
+    def _can_answer(self) -> bool:
+        return self.state.seen is not None and bool(self._waiting or self._unanswered)
 
-    def _wants_first_answer(self, channel: Channel) -> bool:
-        return (
-            channel.kind is ChannelKind.STANDING
-            and channel.held is None
-            and self.state.seen is not None
-            and self._watching is None
-            and channel.id not in self._asking
-        )
+    def _start_answers(self) -> None:
+        while self._waiting:
+            question = self._waiting.popleft()
+            self._asking[question.id] = Task(self._answer(question))
+        if self._watching is None:
+            while self._unanswered:
+                channel = self.state.channels[self._unanswered.popleft()]
+                self._asking[channel.id] = Task(self._first_answer(channel))
 
     def _make_room(self, frame: Frame) -> bool:
         """Lets the memory forget what must go before the frame comes. False: wait until no branch is open."""
@@ -248,7 +260,8 @@ class Stream:
                 cancelled=lambda: question.id in self._cancelled,
             )
         self._cancelled.discard(question.id)
-        self._dialogue.add(question.chain, (*turn, *speech.ids, *template.turn_close))
+        if speech.ending in (Ending.COMPLETE, Ending.TRUNCATED):
+            self._dialogue.add(question.chain, (*turn, *speech.ids, *template.turn_close))
         text = state.tokenizer.decode(speech.ids).strip()
         state.emit(Answer(state.id, question.id, frame.number, frame.pts_ns, text, speech.ids, speech.ending))
 

@@ -169,7 +169,9 @@ def _numbers(ledger: Ledger) -> set[FrameNumber]:
 
 
 def _scam_case_equal(case: Mapping[str, Any]) -> bool:
-    segments = [Segment("leaf" if kind == "caption" else "trunk", length) for kind, length in case["segments"]]
+    segments = [
+        Segment("leaf" if kind == "caption" else "trunk", length) for kind, length in case["segments"]
+    ]
     layout = scam_layout(segments, "released")
     mask = dense_mask(layout.vis_until)
     rows = ["".join("1" if seen else "0" for seen in row) for row in mask.tolist()]

@@ -205,13 +205,13 @@ class _Network:
 
     def _engine(self) -> Engine:
         positions = self._model.config.llm_config.max_position_embeddings
-        return Engine(
-            self._model, self._tokenizer, self._template, EngineSettings(num_pages=positions // 16)
-        )
+        return Engine(self._model, self._tokenizer, self._template, EngineSettings(num_pages=positions // 16))
 
     def _pixels(self, number: int) -> torch.Tensor:
         if number > len(self._paths):
-            raise BadAnnotation(f"the golden files speak of frame {number}, but frames/ holds {len(self._paths)}")
+            raise BadAnnotation(
+                f"the golden files speak of frame {number}, but frames/ holds {len(self._paths)}"
+            )
         size = self._model.config.vision_config.image_size
         return to_pixels(resize_frame(read_image(self._paths[number - 1]), size)[None])
 
@@ -257,6 +257,8 @@ def _drive(runner: Runner, steps: Steps[Speech]) -> Speech:
 
 def _max_abs(got: torch.Tensor, want: torch.Tensor) -> float:
     if got.shape != want.shape:
-        raise BadAnnotation(f"a golden tensor has shape {list(want.shape)} where {list(got.shape)} was computed")
+        raise BadAnnotation(
+            f"a golden tensor has shape {list(want.shape)} where {list(got.shape)} was computed"
+        )
     error = float((got.double() - want.double()).abs().max())
     return error if math.isfinite(error) else math.inf

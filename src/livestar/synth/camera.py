@@ -29,6 +29,7 @@ LENSES: dict[str, tuple[float, float]] = {
 HELD_OUT_CAMERAS = frozenset({("dim", "close"), ("warm", "left-tilted"), ("cool", "right-tilted")})
 """Pairs of light and lens that only TEST may show; each light and each lens occurs in training."""
 
+_BRIGHTEST = 1.15
 _GRAINS = (1.5, 2.5, 4.0)
 
 
@@ -44,6 +45,7 @@ class Camera:
         self._tint = [channel * dice.uniform(0.97, 1.03) for channel in LIGHTS[light]]
         zoom, roll_deg = LENSES[lens]
         self._zoom, self._roll_deg = zoom * dice.uniform(0.99, 1.02), roll_deg * dice.uniform(0.7, 1.2)
+        self._stretch, self._shear = dice.uniform(0.97, 1.05), dice.uniform(-0.03, 0.03)
         self._shift = dice.uniform(-3, 3), dice.uniform(-3, 3)
         self._shake = dice.choice([0.0, 0.4, 0.9])
         self._drift, self._period_s = dice.uniform(0.01, 0.06), dice.uniform(25, 90)
@@ -51,6 +53,7 @@ class Camera:
         self._grain = dice.choice(_GRAINS)
         self._quality = dice.choice([0, 85, 65])
         self._phase = dice.random()
+        self._filters: dict[int, Pixels] = {}
 
     @property
     def held_out(self) -> bool:
@@ -64,9 +67,7 @@ class Camera:
         photo = cv2.warpAffine(
             scene, self._framing(t_s, size), (size, size), flags=cv2.INTER_LINEAR, borderMode=border
         )
-        cv2.LUT(photo, self._exposure(t_s), photo)
-        if self._vignette:
-            cv2.multiply(photo, _vignette(size, self._vignette), photo, 1 / 255)
+        cv2.multiply(photo, self._filter(size), photo, self._exposure(t_s) * _BRIGHTEST / 255)
         grain = _grain(size, self._grain, round(t_s * 1000))
         cv2.addWeighted(photo, 1, grain, 1, -128, photo)
         if self._quality:
@@ -77,22 +78,30 @@ class Camera:
     def _framing(self, t_s: float, size: int) -> NDArray[np.float64]:
         roll_deg = self._roll_deg + 0.3 * self._shake * sway(t_s, 7.3, self._phase)
         matrix = np.array(cv2.getRotationMatrix2D((size / 2, size / 2), roll_deg, self._zoom), np.float64)
+        matrix[:, :2] = matrix[:, :2] @ np.array([[1, self._shear], [0, self._stretch]])
+        matrix[:, 2] = size / 2 - matrix[:, :2] @ np.array([size / 2, size / 2])
         dx = self._shift[0] + self._shake * (sway(t_s, 1.7, self._phase) + 0.5 * sway(t_s, 0.61))
         dy = self._shift[1] + self._shake * (sway(t_s, 2.3, self._phase) + 0.5 * sway(t_s, 0.53))
         matrix[:, 2] += np.array([dx, dy]) * (size / 224)
         return matrix
 
-    def _exposure(self, t_s: float) -> Pixels:
-        gain = 1 + self._drift * sway(t_s, self._period_s, self._phase)
-        table = np.arange(256)[:, None] * (np.array(self._tint) * gain)
-        return np.clip(table, 0, 255).astype(np.uint8)[None]
+    def _exposure(self, t_s: float) -> float:
+        return 1 + self._drift * sway(t_s, self._period_s, self._phase)
+
+    def _filter(self, size: int) -> Pixels:
+        """Tint and vignette as one multiplication, for which 255 stands for `_BRIGHTEST`."""
+        if size not in self._filters:
+            fall = _vignette(size, self._vignette)
+            tinted = fall[:, :, None] * (np.array(self._tint) * (255 / _BRIGHTEST))
+            self._filters[size] = np.round(tinted).astype(np.uint8)
+        return self._filters[size]
 
 
-@lru_cache(maxsize=8)
-def _vignette(size: int, strength: float) -> Pixels:
+def _vignette(size: int, strength: float) -> NDArray[np.float64]:
     axis = np.linspace(-1, 1, size)
-    fall = 1 - strength * np.minimum(1, (axis[:, None] ** 2 + axis[None, :] ** 2) / 2) ** 1.3
-    return np.repeat(np.round(fall * 255).astype(np.uint8)[:, :, None], 3, axis=2)
+    distance = np.minimum(1, (axis[:, None] ** 2 + axis[None, :] ** 2) / 2)
+    fall: NDArray[np.float64] = 1 - strength * distance**1.3
+    return fall
 
 
 @lru_cache(maxsize=8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import cast
 
 import cv2
@@ -34,9 +35,9 @@ class Canvas:
 
     def box(self, left: float, top: float, right: float, bottom: float, colour: Colour) -> None:
         """Fills an upright rectangle."""
-        corners = self._fixed([(left, top), (right, bottom)]) >> _FRACTION_BITS
-        (x0, y0), (x1, y1) = (tuple(int(v) for v in corner) for corner in corners)
-        self.pixels[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)] = colour
+        x0, y0, x1, y1 = (round(v * self.scale) for v in (left, top, right, bottom))
+        if x1 > x0 and y1 > y0:
+            cv2.rectangle(self.pixels, (x0, y0), (x1 - 1, y1 - 1), colour, -1)
 
     def ellipse(
         self, x: float, y: float, rx: float, ry: float, colour: Colour, angle_deg: float = 0, width: float = 0
@@ -115,26 +116,23 @@ class Canvas:
     def lay(self, texture: Pixels, quad: Sequence[Point]) -> None:
         """Lays a texture [H, W, 3] in perspective: its corners, clockwise from top left, onto `quad`."""
         h, w = texture.shape[:2]
-        source = np.array([(0, 0), (w, 0), (w, h), (0, h)], np.float32)
         target = np.array(quad, np.float32) * self.scale
-        size = self.pixels.shape[:2]
-        matrix = cv2.getPerspectiveTransform(source, target)
-        laid = cv2.warpPerspective(texture, matrix, size, flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REFLECT)
-        mask = np.zeros(size, np.uint8)
-        cv2.fillPoly(mask, [self._fixed(quad)], 255, cv2.LINE_8, _FRACTION_BITS)
-        cv2.copyTo(laid, mask, self.pixels)
+        low = np.maximum(np.floor(target.min(0)).astype(int), 0)
+        high = np.minimum(np.ceil(target.max(0)).astype(int) + 1, self.pixels.shape[0])
+        if (high <= low).any():
+            return
+        source = np.array([(0, 0), (w, 0), (w, h), (0, h)], np.float32)
+        matrix = cv2.getPerspectiveTransform(source, (target - low).astype(np.float32))
+        extent = (int(high[0] - low[0]), int(high[1] - low[1]))
+        laid = cv2.warpPerspective(texture, matrix, extent, borderMode=cv2.BORDER_REFLECT)
+        mask = np.zeros(extent[::-1], np.uint8)
+        cv2.fillConvexPoly(mask, np.round(target - low).astype(np.int32), 255)
+        cv2.copyTo(laid, mask, self.pixels[low[1] : high[1], low[0] : high[0]])
 
     def veil(self, colour: Colour, opacity: float) -> None:
         """Mixes the whole picture with one colour."""
-        table = np.arange(256)[:, None] * (1 - opacity) + np.array(colour) * opacity
-        lut = table.round().astype(np.uint8)[None]
-        cv2.LUT(self.pixels, lut, self.pixels)
-
-    def region(self, left: float, top: float, right: float, bottom: float) -> Canvas | None:
-        """Returns a view of the pixels of a rectangle, or None where it is outside; for `veil` only."""
-        x0, y0, x1, y1 = (max(0, round(v * self.scale)) for v in (left, top, right, bottom))
-        view = self.pixels[y0:y1, x0:x1]
-        return Canvas(view) if view.size else None
+        sheet = _sheet(self.pixels.shape[0], colour)
+        cv2.addWeighted(self.pixels, 1 - opacity, sheet, opacity, 0, self.pixels)
 
     def _fixed(self, points: Sequence[Point]) -> NDArray[np.int32]:
         scaled = np.array(points, np.float64) * (self.scale * 2**_FRACTION_BITS)
@@ -152,3 +150,8 @@ class Canvas:
         under = self.pixels[y0:y1, x0:x1]
         kept = cv2.multiply(under, cv2.merge([rest] * 3), scale=1 / 255)
         cv2.add(kept, np.ascontiguousarray(paint[inner]), under)
+
+
+@lru_cache(maxsize=16)
+def _sheet(side: int, colour: Colour) -> Pixels:
+    return np.full((side, side, 3), colour, np.uint8)

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from livestar.synth.clip import Clip
 from livestar.synth.family import Family
-from livestar.synth.scenarios import kitchen, parking, traffic, warehouse
+from livestar.synth.scenarios import aquarium, court, kitchen, parking, screen, traffic, warehouse, weather
 from livestar.synth.split import Split
 
-_FAMILIES: dict[str, Family] = {module.FAMILY.name: module.FAMILY for module in (traffic, warehouse, kitchen, parking)}
+_MODULES = (traffic, warehouse, kitchen, court, parking, weather, aquarium, screen)
+_FAMILIES: dict[str, Family] = {module.FAMILY.name: module.FAMILY for module in _MODULES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ def make_clip(family: str, seed: int, seconds: float, split: Split = Split.TEST)
     Raises:
         ValueError: there is no such family, the seed is not in [0, 2**40), or the clip is shorter than 3 s.
     """
-    return Clip(_family(family), seed, seconds, split)
+    return Clip(family_named(family), seed, seconds, split)
 
 
 def parse_facts(family: str, text: str) -> dict[str, str]:
@@ -40,10 +41,15 @@ def parse_facts(family: str, text: str) -> dict[str, str]:
     Raises:
         ValueError: there is no such family.
     """
-    return _family(family).grammar.parse(text)
+    return family_named(family).grammar.parse(text)
 
 
-def _family(name: str) -> Family:
+def family_named(name: str) -> Family:
+    """Returns the family of this name.
+
+    Raises:
+        ValueError: there is no such family.
+    """
     if name not in _FAMILIES:
         raise ValueError(f"no family {name!r}; there are {', '.join(_FAMILIES)}")
     return _FAMILIES[name]

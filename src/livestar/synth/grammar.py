@@ -70,7 +70,7 @@ class Grammar:
         return _SLOT.sub(lambda m: dice.choice(self._words[m[1]][facts[m[1]]]), template)
 
     def _open(self, clause: str, kind: str, dice: Random, *, first: bool) -> str:
-        clause = _ARTICLE.sub(r"\1n ", clause)
+        clause = with_articles(clause)
         if first:
             return f"{clause[0].upper()}{clause[1:]}."
         openings = (*_CONNECTIVES, _MEANWHILE) if kind in self._meanwhile else _CONNECTIVES
@@ -110,6 +110,11 @@ class Grammar:
             for value, forms in values.items()
             for way in forms
         }
+
+
+def with_articles(text: str) -> str:
+    """Writes "an" where the next word begins with a vowel."""
+    return _ARTICLE.sub(r"\1n ", text)
 
 
 def _normal(text: str) -> str:

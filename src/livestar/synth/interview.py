@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from math import ceil
 from random import Random
 
-from livestar.synth.grammar import Facts
+from livestar.synth.grammar import Facts, with_articles
 from livestar.synth.question import Ask, QuestionChain, StandingQuestion
 from livestar.synth.story import LEAD_S, Beat, PropT
 
@@ -90,10 +90,11 @@ class Interview:
         return QuestionChain(tuple(turns))
 
     def _turn(self, ask: Ask, value: str, *, past: bool, follows: bool) -> tuple[str, str]:
-        if ask.check and not past and not follows and self._dice.random() < 0.35:
-            others = sorted({s[ask.key] for s in self._states if ask.key in s} - {value})
+        may_check = ask.check and value != NOTHING and not past and not follows
+        if may_check and self._dice.random() < 0.35:
+            others = sorted({s[ask.key] for s in self._states if ask.key in s} - {value, NOTHING})
             guess = self._dice.choice(others) if others and self._dice.random() < 0.5 else value
-            return ask.check.format(guess), "yes" if guess == value else "no"
+            return with_articles(ask.check.format(guess)), "yes" if guess == value else "no"
         if follows:
             return (ask.and_was if past else ask.and_is), value
         return (ask.before if past else ask.now), value

@@ -26,8 +26,9 @@ def walker(coat: str, pose: int, look: int = 0, *, carries: bool = False) -> Spr
     sketch.round_box(6.5, 13, 19.5, 36, 4, colour)
     sketch.lines([(9, 16), (9, 34)], lighter(colour, 0.3), 1.4)
     sketch.lines([(13, 17), (13 + 5 * stride, 25), (14 + 6 * stride, 31)], darker(colour, 0.16), 4.4)
-    sketch.ellipse(13.5, 7, 5, 5.6, skin)
-    sketch.ellipse(12.3, 4.6, 5.4, 4.2, ((40, 28, 22), (90, 60, 30), (24, 22, 24))[look // 3 % 3])
+    sketch.ellipse(14, 7, 5, 5.6, skin)
+    sketch.polygon([(18, 5.5), (21.5, 9), (18, 9.6)], skin)
+    sketch.ellipse(10.8, 5.2, 4.4, 5.2, ((40, 28, 22), (90, 60, 30), (24, 22, 24))[look // 3 % 3])
     if carries:
         sketch.round_box(15 + 6 * stride, 31, 24 + 6 * stride, 40, 2, (120, 86, 52))
     return sketch.finish()

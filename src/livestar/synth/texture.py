@@ -28,14 +28,15 @@ def _noise(variant: int, stretch: int) -> Pixels:
         grid = rng.standard_normal((cells, max(2, cells // stretch))).astype(np.float32)
         total += cv2.resize(grid, (_SIDE, _SIDE), interpolation=cv2.INTER_CUBIC) * 0.62**octave
     fine = rng.standard_normal((_SIDE, _SIDE)).astype(np.float32) * 0.25
-    return np.clip(128 + 42 * (total + fine), 0, 255).astype(np.uint8)
+    field: Pixels = np.clip(128 + 42 * (total + fine), 0, 255).astype(np.uint8)
+    return field
 
 
 def noise(dice: Random, stretch: int = 1, side: int = 224) -> Pixels:
     """Returns grey noise [side, side] around 128; `stretch` 1 is isotropic, 8 looks like grain of wood."""
     field = _noise(dice.randrange(_STOCK), stretch)
     x, y = dice.randrange(_SIDE - side + 1), dice.randrange(_SIDE - side + 1)
-    return cast("Pixels", field[y : y + side, x : x + side])
+    return field[y : y + side, x : x + side]
 
 
 def between(grey: Pixels, dark: Colour, light: Colour) -> Pixels:

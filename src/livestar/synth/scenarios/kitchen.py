@@ -79,7 +79,9 @@ class Kitchen(Stage[Dish]):
     def _other(self, action: str, dish: Dish) -> Draft[Dish]:
         if action == "wipe":
             cloth = self.dice.choice(CLOTHS)
-            return Draft({"event": "wipe", "cloth": cloth}, {"cloth": cloth}, Dish("wipe", "", cloth, dish.contents))
+            return Draft(
+                {"event": "wipe", "cloth": cloth}, {"cloth": cloth}, Dish("wipe", "", cloth, dish.contents)
+            )
         jug = self.casting.pick(jug=JUGS, bowl=BOWLS)
         after = Dish("pour", jug["jug"], jug["bowl"], dish.contents)
         return Draft({"event": "pour", **jug}, jug, after)
@@ -121,7 +123,7 @@ class Kitchen(Stage[Dish]):
         _DRAW[dish.action](self, canvas, dish, since_s, t_s)
         self._draw_fly(canvas, t_s)
 
-    def _draw_place(self, canvas: Canvas, dish: Dish, since_s: float, t_s: float) -> None:
+    def _draw_place(self, canvas: Canvas, dish: Dish, since_s: float, _t_s: float) -> None:
         drop = arrive(since_s, -LEAD_S, 0)
         x, y = _MIDDLE[0], lerp(260, _MIDDLE[1], drop)
         self._draw_food(canvas, dish.food, x, y)
@@ -140,7 +142,7 @@ class Kitchen(Stage[Dish]):
         canvas.sprite(_knife(), x + 60, y - 8 - chop, 92, angle_deg=-74, feet=False)
         self._draw_hand(canvas, x + 74, y + 44 - chop)
 
-    def _draw_tip(self, canvas: Canvas, dish: Dish, since_s: float, t_s: float) -> None:
+    def _draw_tip(self, canvas: Canvas, dish: Dish, since_s: float, _t_s: float) -> None:
         x = _BOWL_X[dish.detail] + 9 * sway(since_s, 1.9)
         y = _BOWL_Y + 3 * sway(since_s, 1.9, 0.25)
         canvas.lines([(x, y), (x + 26, y + 30)], (226, 196, 150), 5)
@@ -240,7 +242,11 @@ def _cloth(paint: str) -> Sprite:
     edge = [(3, 8), (22, 3), (44, 7), (70, 3), (72, 26), (68, 46), (46, 43), (24, 48), (4, 43), (7, 24)]
     sketch.polygon(edge, colour)
     for y in (14, 36):
-        sketch.lines([(6, y), (30, y + 2), (68, y - 2)], lighter(colour, 0.45) if paint != "white" else (180, 190, 205), 3)
+        sketch.lines(
+            [(6, y), (30, y + 2), (68, y - 2)],
+            lighter(colour, 0.45) if paint != "white" else (180, 190, 205),
+            3,
+        )
     for x in (22, 46):
         sketch.lines([(x, 6), (x - 3, 25), (x + 2, 45)], darker(colour, 0.22), 1.2)
     return sketch.finish()
@@ -287,8 +293,7 @@ ASKS = (
     Ask("food", "food", "What food is worked on now?", "What food is it?", "Before this, what food was it?",
         "And what food is it?", "And what food was it?", "Is the food a {}?"),
     Ask("food", "form", "In what form is the food on the board now?", "In what form is the food?",
-        "Before this, in what form was the food?", "And in what form is it?", "And in what form was it?",
-        "Is the food in the form of {}?"),
+        "Before this, in what form was the food?", "And in what form is it?", "And in what form was it?"),
     Ask("food", "bowl", "Which bowl is being filled now?", "Which bowl is being filled?",
         "Before this, which bowl was being filled?", "And into which bowl does it go?",
         "And into which bowl did it go?", "Is the {} bowl being filled?"),

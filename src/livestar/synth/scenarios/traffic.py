@@ -139,8 +139,8 @@ class Traffic(Stage[Scene]):
         self, canvas: Canvas, scene: Scene, seconds: float, since_s: float, t_s: float
     ) -> None:
         share = ease(since_s, -LEAD_S - 0.6, seconds + 0.6)
-        share = share if scene.side == "left" else 1 - share
-        x = self._zebra_x + lerp(-46, 46, share)
+        way = 1 if scene.side == "left" else -1
+        x = self._zebra_x + way * lerp(-52, 12, share)
         sprite = walker(scene.colour, int(t_s * 5), look=len(scene.colour))
         canvas.sprite(shadow(), x, 186, 34, squash=0.25, feet=False)
         canvas.sprite(sprite, x, 186, 36, flip=scene.side == "right")

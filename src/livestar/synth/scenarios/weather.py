@@ -7,7 +7,10 @@ from functools import lru_cache
 from math import sin
 from random import Random
 
-from livestar.synth.canvas import Canvas
+import cv2
+import numpy as np
+
+from livestar.synth.canvas import Canvas, Pixels
 from livestar.synth.family import Casting, Family, Stage
 from livestar.synth.grammar import Grammar, same
 from livestar.synth.motion import arrive, ease, lerp, sway
@@ -31,6 +34,7 @@ _OVERCAST: dict[str, tuple[Colour, Colour]] = {
     "evening": ((86, 70, 84), (178, 120, 90)),
     "night": ((16, 18, 26), (44, 48, 60)),
 }
+_DUSK: dict[str, Colour] = {"day": (40, 44, 50), "evening": (46, 24, 40), "night": (6, 8, 24)}
 _LAND_LIGHT = {"day": 0.0, "evening": 0.32, "night": 0.66}
 _LAKE_TOP = 150.0
 
@@ -92,35 +96,36 @@ class Weather(Stage[Sky]):
         """Paints nothing but the land in daylight; `draw` lays sky and light over it."""
         canvas.lay(gradient((60, 110, 150), (92, 140, 168)), [(0, 140), (224, 140), (224, 224), (0, 224)])
         far = dice.choice([(110, 124, 150), (128, 122, 140), (104, 130, 140)])
-        _hills(canvas, dice, far, 116, 16, self._lake)
+        canvas.polygon([(-8, self._lake), *_crest(self._hill), (240, self._lake)], far)
         _hills(canvas, dice, mix(far, self._leaf, 0.6), 134, 9, self._lake)
         meadow = rough(dice, self._leaf, 0.3)
-        canvas.lay(meadow, [(-10, self._lake - 7), (234, self._lake - 7), (234, self._lake), (-10, self._lake)])
+        canvas.lay(
+            meadow, [(-10, self._lake - 7), (234, self._lake - 7), (234, self._lake), (-10, self._lake)]
+        )
         shore = [(-40, 208), (264, 200), (264, 240), (-40, 240)]
         canvas.lay(rough(dice, self._leaf, 0.4), shore)
         canvas.lay(planks(dice, (130, 98, 66), 4), [(96, 192), (120, 192), (132, 224), (90, 224)])
         _house(canvas, dice, 224 - self._mill_x, self._lake - 4)
 
     def draw(self, canvas: Canvas, beat: Beat[Sky], since_s: float, t_s: float) -> None:
-        """Draws sky, light on the land, visitors, and what falls."""
+        """Draws waves, light on the land, sky, visitors, and what falls."""
         sky = beat.draft.prop
-        self._draw_mill(canvas, t_s)
-        self._draw_waves(canvas, t_s)
+        _draw_waves(canvas, self._lake, t_s)
+        grey = sky.weather in _FALLS or sky.weather == "cloudy"
+        shade = _LAND_LIGHT[sky.time] + 0.12 * grey
+        canvas.veil(_DUSK[sky.time], shade)
+        self._draw_sky(canvas, sky, t_s, grey=grey)
+        self._draw_mill(canvas, t_s, shade)
         if sky.action == "boat":
             self._draw_boat(canvas, sky, beat.seconds, since_s, t_s)
-        grey = sky.weather in ("cloudy", "rain", "snow", "storm")
-        if shade := _LAND_LIGHT[sky.time] + 0.12 * grey:
-            land = darker((70, 40, 60), 0.6) if sky.time == "evening" else (6, 8, 24)
-            canvas.veil(land, shade)
-        self._draw_sky(canvas, sky, t_s, grey=grey)
-        if sky.action == "balloon":
+        elif sky.action == "balloon":
             self._draw_balloon(canvas, sky, beat.seconds, since_s, t_s)
-        _FALLS.get(sky.weather, _nothing)(canvas, t_s)
+        if sky.weather in _FALLS:
+            _FALLS[sky.weather](canvas, t_s)
 
     def _draw_sky(self, canvas: Canvas, sky: Sky, t_s: float, *, grey: bool) -> None:
-        top, bottom = (_OVERCAST if grey else _LIGHT)[sky.time]
-        scene = canvas.strip(_SKY_FOOT)
-        scene.pixels[:] = _sky_sheet(*scene.pixels.shape[:2], top, bottom)
+        size = canvas.pixels.shape[0]
+        scene = Canvas(_sky_sheet(size, *(_OVERCAST if grey else _LIGHT)[sky.time]).copy())
         if not grey:
             self._draw_sun(scene, sky.time, t_s)
         if sky.weather == "rainbow":
@@ -128,17 +133,16 @@ class Weather(Stage[Sky]):
         self._draw_clouds(scene, sky, t_s, grey=grey)
         if sky.weather == "storm":
             self._draw_lightning(scene, t_s)
-        canvas.paste(scene, limit)
-
-    def _skyline_points(self) -> tuple[tuple[float, float], ...]:
-        return tuple((float(x), _ridge(x, self._hill)) for x in range(-8, 240, 8))
+        cv2.copyTo(scene.pixels, _sky_mask(size, self._hill), canvas.pixels)
 
     def _draw_sun(self, canvas: Canvas, time: str, t_s: float) -> None:
         x = 60 + 100 * ((t_s / 200 + self._phase) % 1)
         if time == "night":
             for i in range(40):
                 star = Random(i)  # noqa: S311 - the same stars each night
-                canvas.disc(star.uniform(0, 224), star.uniform(0, 100), star.uniform(0.4, 1.0), (226, 226, 240))
+                canvas.disc(
+                    star.uniform(0, 224), star.uniform(0, 100), star.uniform(0.4, 1.0), (226, 226, 240)
+                )
             canvas.disc(x, 34, 13, (240, 240, 220))
             canvas.disc(x + 6, 31, 11, _LIGHT["night"][0])
             return
@@ -151,7 +155,9 @@ class Weather(Stage[Sky]):
         tone = mix(white, (64, 68, 76), 0.62 if sky.weather in ("storm", "rain") else 0.3) if grey else white
         for i, (phase, y, width) in enumerate(self._clouds if grey else self._clouds[:1]):
             x = ((phase + t_s / 90) % 1) * 330 - 50
-            canvas.sprite(_cloud(tone), x, y - 8 * grey, width * (1.7 if grey else 0.7), feet=False, flip=i % 2 == 0)
+            canvas.sprite(
+                _cloud(tone), x, y - 8 * grey, width * (1.7 if grey else 0.7), feet=False, flip=i % 2 == 0
+            )
 
     def _draw_lightning(self, canvas: Canvas, t_s: float) -> None:
         x = 70 + 80 * self._phase + 14 * sin(int(t_s * 2) * 2.4)
@@ -159,19 +165,16 @@ class Weather(Stage[Sky]):
         canvas.lines(bolt, (190, 180, 255), 7)
         canvas.lines(bolt, (255, 252, 220), 3.4)
 
-    def _draw_mill(self, canvas: Canvas, t_s: float) -> None:
+    def _draw_mill(self, canvas: Canvas, t_s: float, shade: float) -> None:
         """A windmill turns all the time, and nobody tells of it."""
         x, y = self._mill_x, self._lake - 34
-        canvas.polygon([(x - 5, y), (x + 5, y), (x + 9, self._lake - 3), (x - 9, self._lake - 3)], (214, 208, 196))
+        canvas.polygon(
+            [(x - 5, y), (x + 5, y), (x + 9, self._lake - 3), (x - 9, self._lake - 3)],
+            darker((214, 208, 196), shade),
+        )
         for blade in range(4):
             turn = 90 * blade + 60 * t_s + 360 * self._phase
-            canvas.ellipse(x, y, 19, 2, (90, 74, 60), turn)
-
-    def _draw_waves(self, canvas: Canvas, t_s: float) -> None:
-        for i in range(12):
-            y = self._lake + 5 + i * 4
-            x = (37 * i + 9 * sway(t_s, 4 + i % 3, i * 0.13)) % 224
-            canvas.lines([(x - 10, y), (x + 12, y)], (128, 172, 196), 0.9)
+            canvas.ellipse(x, y, 19, 2, darker((90, 74, 60), shade), turn)
 
     def _draw_boat(self, canvas: Canvas, sky: Sky, seconds: float, since_s: float, t_s: float) -> None:
         x = _crossing(sky.side, seconds, since_s)
@@ -184,12 +187,23 @@ class Weather(Stage[Sky]):
 
 
 def _crossing(side: str, seconds: float, since_s: float) -> float:
-    share = lerp(lerp(-0.2, 0.24, arrive(since_s, -LEAD_S, 0)), 0.86, ease(since_s, -1, seconds + 1) ** 1.3)
+    share = lerp(lerp(-0.2, 0.2, arrive(since_s, -LEAD_S, 0)), 0.44, ease(since_s, -1, seconds + 1) ** 1.3)
     return 224 * (share if side == "left" else 1 - share)
 
 
 def _ridge(x: float, hill: float) -> float:
     return 116 - 9 * sin(x / 31 + hill) - 5 * sin(x / 13 + 2 * hill)
+
+
+def _crest(hill: float) -> list[tuple[float, float]]:
+    return [(float(x), _ridge(x, hill)) for x in range(-8, 241, 8)]
+
+
+def _draw_waves(canvas: Canvas, lake: float, t_s: float) -> None:
+    for i in range(12):
+        y = lake + 5 + i * 4
+        x = (37 * i + 9 * sway(t_s, 4 + i % 3, i * 0.13)) % 224
+        canvas.lines([(x - 10, y), (x + 12, y)], (128, 172, 196), 0.9)
 
 
 def _hills(canvas: Canvas, dice: Random, colour: Colour, base: float, height: float, foot: float) -> None:
@@ -213,25 +227,44 @@ def _draw_rainbow(canvas: Canvas) -> None:
         canvas.ellipse(112, 128, 104 - 4.4 * i, 100 - 4.4 * i, lighter(colour, 0.15), width=5)
 
 
+def _scatter(count: int) -> list[tuple[float, float]]:
+    dice = Random(count)  # noqa: S311 - the same drops each time; where they are moves with time
+    return [(dice.random(), dice.random()) for _ in range(count)]
+
+
+_DROPS, _FLAKES = _scatter(64), _scatter(70)
+
+
 def _draw_rain(canvas: Canvas, t_s: float) -> None:
-    for i in range(64):
-        x, y = (i * 61 + 23 * (i % 7)) % 236, (i * 47 + t_s * 330 + 13 * (i % 5)) % 236
+    for across, phase in _DROPS:
+        x, y = across * 236, ((phase + t_s * 1.4) % 1) * 244 - 8
         canvas.lines([(x, y), (x - 4, y + 17)], (186, 204, 226), 1.3)
 
 
 def _draw_snow(canvas: Canvas, t_s: float) -> None:
-    for i in range(70):
-        x = (i * 53 + 8 * sway(t_s, 3 + i % 4, i * 0.1)) % 230
-        canvas.disc(x, (i * 71 + t_s * (28 + 5 * (i % 4))) % 230, 2.1 + 0.5 * (i % 3), (252, 252, 255))
+    for i, (across, phase) in enumerate(_FLAKES):
+        x = across * 230 + 8 * sway(t_s, 3 + i % 4, phase)
+        y = ((phase + t_s * (0.12 + 0.02 * (i % 4))) % 1) * 230
+        canvas.disc(x, y, 2.1 + 0.5 * (i % 3), (252, 252, 255))
     for x in range(-10, 240, 14):
         canvas.ellipse(x, 222, 16, 13, (236, 240, 246))
 
 
-def _nothing(canvas: Canvas, t_s: float) -> None:
-    del canvas, t_s
-
-
 _FALLS = {"rain": _draw_rain, "storm": _draw_rain, "snow": _draw_snow}
+
+
+@lru_cache(maxsize=32)
+def _sky_sheet(size: int, top: Colour, bottom: Colour) -> Pixels:
+    canvas = Canvas(np.zeros((size, size, 3), np.uint8))
+    canvas.lay(gradient(top, bottom), [(0, 0), (224, 0), (224, 136), (0, 136)])
+    return canvas.pixels
+
+
+@lru_cache(maxsize=8)
+def _sky_mask(size: int, hill: float) -> Pixels:
+    canvas = Canvas(np.zeros((size, size, 3), np.uint8))
+    canvas.polygon([(-8, -8), *_crest(hill), (240, -8)], (255, 255, 255))
+    return canvas.pixels[:, :, 0].copy()
 
 
 @lru_cache(maxsize=32)
