@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from e2e.command import Outcome
 from fakes.video import uneven, write_clip
-
 from livestar.client.cli import main
 
 

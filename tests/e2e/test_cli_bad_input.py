@@ -9,9 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file, save_file
+
 from e2e.command import Outcome, run
 from fakes.video import write_song
-from safetensors.torch import load_file, save_file
 
 pytestmark = pytest.mark.e2e
 
@@ -27,7 +28,9 @@ def refused(got: Outcome, because: str) -> None:
 
 
 def test_in_a_real_process(tmp_path: Path) -> None:
-    refused(run("watch", tmp_path / "none.mp4", "--model", tmp_path), "none.mp4 does not exist: check the path")
+    refused(
+        run("watch", tmp_path / "none.mp4", "--model", tmp_path), "none.mp4 does not exist: check the path"
+    )
 
 
 def _nothing(path: Path, _: Path) -> None:
@@ -53,7 +56,9 @@ def _song(path: Path, _: Path) -> None:
 def _no_frames(path: Path, clip: Path) -> None:
     content = clip.read_bytes()
     start = content.index(b"mdat") + 4
-    path.write_bytes(content[:start] + bytes(content.index(b"moov") - 4 - start) + content[content.index(b"moov") - 4 :])
+    path.write_bytes(
+        content[:start] + bytes(content.index(b"moov") - 4 - start) + content[content.index(b"moov") - 4 :]
+    )
 
 
 def _cut(path: Path, clip: Path) -> None:
@@ -158,14 +163,22 @@ def _rename_tensor(folder: Path) -> None:
         (_truncate, "model.safetensors is damaged or truncated"),
         (_rename_tensor, "missing mlp1.0.weight; extra stranger"),
         (_remove("tokenizer.model"), "tokenizer.model is no readable sentencepiece model"),
-        (_overwrite("tokenizer.model", b"\x00\xff" * 99), "tokenizer.model is no readable sentencepiece model"),
+        (
+            _overwrite("tokenizer.model", b"\x00\xff" * 99),
+            "tokenizer.model is no readable sentencepiece model",
+        ),
         (_change("tokenizer_config.json", added_tokens_decoder={}), "tokenizer has no token"),
         (_change("config.json", img_context_token_id=7), "is 511 in the tokenizer, but 7 in config.json"),
         (_overwrite("livestar.json", b"{"), "livestar.json is no valid JSON"),
     ],
 )
 def test_checkpoint(
-    harm: Callable[[Path], None], because: str, clip: Path, tiny_checkpoint: Path, tmp_path: Path, enter: Enter
+    harm: Callable[[Path], None],
+    because: str,
+    clip: Path,
+    tiny_checkpoint: Path,
+    tmp_path: Path,
+    enter: Enter,
 ) -> None:
     folder = shutil.copytree(tiny_checkpoint, tmp_path / "checkpoint")
     harm(folder)
@@ -173,7 +186,9 @@ def test_checkpoint(
 
 
 def test_parity_wants_a_folder_with_golden_files(tmp_path: Path, enter: Enter) -> None:
-    refused(enter("parity", tmp_path / "none"), "is not a folder: give the folder that holds the golden vectors")
+    refused(
+        enter("parity", tmp_path / "none"), "is not a folder: give the folder that holds the golden vectors"
+    )
     refused(enter("parity", tmp_path, "--json"), "holds no golden vectors")
     (tmp_path / "scam.json").write_text("[{", encoding="utf-8")
     refused(enter("parity", tmp_path), "scam.json is not JSON")
@@ -181,7 +196,11 @@ def test_parity_wants_a_folder_with_golden_files(tmp_path: Path, enter: Enter) -
 
 def test_usage(enter: Enter) -> None:
     """Commands that are not there at all are the parser's to explain."""
-    for arguments in (["watch", "clip.mp4"], ["wach"], ["watch", "clip.mp4", "--model", ".", "--fps", "many"]):
+    for arguments in (
+        ["watch", "clip.mp4"],
+        ["wach"],
+        ["watch", "clip.mp4", "--model", ".", "--fps", "many"],
+    ):
         got = enter(*arguments)
         assert got.status == 2
         assert "Usage: livestar" in got.err

@@ -6,9 +6,9 @@ import subprocess
 import sys
 
 import pytest
-from e2e.command import run
 
 import livestar
+from e2e.command import run
 
 pytestmark = pytest.mark.e2e
 

@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from e2e.command import TIMEOUT_S, started
 
 pytestmark = pytest.mark.e2e

@@ -87,9 +87,13 @@ class TestReuse:
         pool = make_pool(8)
         trunk = Trunk(pool)
         trunk.append([caption(9)])
-        trunk.branch().extend(Content.text(range(9)))
+        branch = trunk.branch()
+        branch.extend(Content.text(range(9)))
         trunk.close()
+        branch.close()
         assert pool.num_free_pages == 8
+        with pytest.raises(AssertionError, match="closed"):
+            branch.extend(Content.text([1]))
         trunk.append([caption(32)])
         assert trunk.next_position == 32
 
@@ -111,11 +115,13 @@ class TestReuse:
         assert sorted(allocator.take(2).tolist()) == rows[[2, 5]].tolist()
         assert allocator.num_pages == 2
 
-    def test_fresh_rows_ascend(self) -> None:
+    def test_rows_ascend(self) -> None:
         """Consecutive rows are read without a copy."""
         allocator = RowAllocator(make_pool(4))
         rows = np.concatenate([allocator.take(6), allocator.take(9)])
         assert (np.diff(rows) == 1).all()
+        allocator.release(rows[5:8])
+        assert allocator.take(3).tolist() == rows[5:8].tolist()
 
     def test_a_stream_owns_no_more_pages_than_its_peak_needs(self) -> None:
         """What admission by worst case rests on: pages are taken only when every owned row is in use."""

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from livestar import __version__
+from livestar.client import synth_command
 from livestar.client.plain_text import printable
 from livestar.client.watch_command import watch
 from livestar.core.errors import LiveStarError
@@ -27,6 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command(no_args_is_help=True)(watch)
+app.add_typer(synth_command.app, name="synth")
 
 
 @app.command(no_args_is_help=True)
@@ -71,7 +73,7 @@ def main() -> None:
         # A terminal that is not UTF-8 shows what it can.
         sys.stdout.reconfigure(errors="replace")
     try:
-        app()
+        app(prog_name="livestar")
     except LiveStarError as error:
         message = f"livestar: {printable(str(error))}"
         Console(stderr=True).print(message, style="red", markup=False, highlight=False, soft_wrap=True)

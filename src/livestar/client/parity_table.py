@@ -40,7 +40,7 @@ def parity_table(report: ParityReport) -> RenderableType:
     held, differing = 0, []
     for name, value in asdict(report).items():
         if value is None:
-            table.add_row(name, "-", "", "no golden file", style="dim")
+            table.add_row(name, "-", "", "no file", style="dim")
         elif good := _holds(name, value):
             held += good
             table.add_row(*_cells(name, value), Text("ok", style="green"))

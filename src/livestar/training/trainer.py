@@ -1,0 +1,108 @@
+"""Hugging Face's Trainer, with LiveStar's loss, a learning rate that follows the clock, and figures about its speed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from transformers import Trainer, TrainingArguments
+
+from livestar.training.batch import NETWORK_INPUTS, Batch
+from livestar.training.heldout import Heldout
+from livestar.training.journal import Meter
+from livestar.training.network import Scores, TrainingNetwork
+from livestar.training.progress import Clock, warmed_cosine
+
+
+class LiveStarTrainer(Trainer):
+    """Trains a `TrainingNetwork` on batches of `Collate`.
+
+    Args:
+        model: the network.
+        args: its `max_steps` bounds the run.
+        loader: gives the batches of this process, beginning where training resumes; used as it is.
+        clock: knows how far training has come.
+        heldout: validation, run as `args` says; None leaves it out.
+    """
+
+    def __init__(
+        self,
+        model: TrainingNetwork,
+        args: TrainingArguments,
+        loader: DataLoader[Any],
+        clock: Clock,
+        heldout: Heldout | None = None,
+    ) -> None:
+        super().__init__(model=model, args=args)
+        # Without this the loss of every step would be divided as if it were a sum over tokens.
+        self.model_accepts_loss_kwargs = False
+        self.meter = Meter()
+        self._loader, self._clock, self._heldout = loader, clock, heldout
+        self.add_callback(clock)
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """The loader, which already knows its share of the data."""
+        return self._loader
+
+    def create_scheduler(
+        self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
+    ) -> torch.optim.lr_scheduler.LRScheduler:
+        """Warm-up and cosine over the share of training that is done."""
+        warmup = cast("float", self.args.warmup_steps)
+        optimizer = self.optimizer if optimizer is None else optimizer
+        self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: warmed_cosine(self._clock.share(step), warmup)
+        )
+        return self.lr_scheduler
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Batch], num_batches: int, device: torch.device
+    ) -> tuple[list[Batch], Tensor | int | None]:
+        """Fetches the batches of one step and notes how long that took."""
+        began_s = time.monotonic()
+        batches, num_items = super().get_batch_samples(epoch_iterator, num_batches, device)
+        self.meter.waited_s += time.monotonic() - began_s
+        self.meter.steps += 1
+        self.meter.frames += sum(len(batch["frames_FHW3"]) for batch in batches)
+        self.meter.tokens += sum(len(batch["targets_S"]) for batch in batches)
+        return batches, num_items
+
+    def _prepare_input(self, data: Any) -> Any:
+        """Moves tensors without waiting: they come from pinned memory."""
+        return data.to(self.args.device, non_blocking=True) if isinstance(data, Tensor) else super()._prepare_input(data)
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: Batch,
+        return_outputs: bool = False,  # noqa: FBT001 - the Trainer's signature
+        num_items_in_batch: Tensor | int | None = None,  # noqa: ARG002
+    ) -> Any:
+        """Mean over the scored tokens of the batch.
+
+        Source: LiveStar (arXiv 2511.05299), published training code: every scored token weighs the same.
+        """
+        scores: Scores = model(**{name: inputs[name] for name in NETWORK_INPUTS})
+        loss = scores.nll_S.mean()
+        return (loss, scores) if return_outputs else loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Adds the rates to the training loss's line."""
+        if "loss" in logs:
+            logs |= self.meter.read()
+        super().log(logs, start_time)
+
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        """Scores the held-out windows."""
+        assert self._heldout is not None, "validation was not asked for"
+        model = cast("TrainingNetwork", self.model)
+        score: Callable[[Batch], Scores] = lambda batch: self.compute_loss(model, batch, return_outputs=True)[1]  # noqa: E731
+        with torch.no_grad(), self.compute_loss_context_manager():
+            figures = self._heldout.measure(lambda batch: score(self._prepare_inputs(batch)))
+        self.log(dict(figures))
+        self.meter.restart()
+        return figures
