@@ -35,6 +35,7 @@ def test_lines_come_at_once_and_ctrl_c_ends_them(clip: Path, tiny_checkpoint: Pa
     assert all(json.loads(line) for line in out.splitlines()), "no half lines"
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_seen_enough(clip: Path, tiny_checkpoint: Path) -> None:
     arguments = (*watching(clip, tiny_checkpoint), "--json")
     with started(*arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:

@@ -172,6 +172,31 @@ def test_missing_frames_are_one_sentence(golden_dir: Path, tmp_path: Path, enter
     assert "the golden files speak of frame 1, but frames/ holds 0" in got.err
 
 
+@pytest.mark.xfail(reason="evaluation/parity.py lets these through as raw exceptions, or as a pass")
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"{}", b"[]", b"[{}]", b"[1]", b"null"])
+@pytest.mark.parametrize("name", ["scam.json", "peak_end.json", "tokenizer.json"])
+def test_a_damaged_golden_file_is_one_sentence(
+    name: str, content: bytes, golden_dir: Path, tmp_path: Path, enter: Enter
+) -> None:
+    folder = copied(golden_dir, tmp_path / "golden", *TOKENIZER, "chat_template.json")
+    (folder / name).write_bytes(content)
+    got = enter("parity", folder)
+    assert (got.status, got.out) == (2, "")
+    assert name in got.err
+
+
+@pytest.mark.xfail(reason="evaluation/parity_network.py lets safetensors' own error through")
+def test_a_truncated_golden_tensor_file_is_one_sentence(
+    golden_dir: Path, tmp_path: Path, enter: Enter
+) -> None:
+    folder = copied(golden_dir, tmp_path / "golden", *NETWORK, *TOKENIZER)
+    content = (golden_dir / "features.safetensors").read_bytes()
+    (folder / "features.safetensors").write_bytes(content[: len(content) // 2])
+    got = enter("parity", folder)
+    assert (got.status, got.out) == (2, "")
+    assert "features.safetensors" in got.err
+
+
 def _edit(path: Path, harm: Callable[[Any], None]) -> None:
     content = json.loads(path.read_text(encoding="utf-8"))
     harm(content)

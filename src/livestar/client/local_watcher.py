@@ -13,14 +13,7 @@ from livestar.core.frame import EncodedFrame
 from livestar.core.ids import StreamId
 from livestar.engine import Engine, EngineSettings, StreamSettings
 from livestar.media import SampledFrame, VideoSource, pace
-from livestar.model import (
-    ChatTemplate,
-    LiveStarModel,
-    Tokenizer,
-    load_model,
-    resize_frame,
-    to_pixels,
-)
+from livestar.model import LoadedModel
 
 STREAM = StreamId("local")
 
@@ -40,10 +33,7 @@ class LocalWatcher:
     def __init__(
         self, directory: Path, *, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu"
     ) -> None:
-        self._model: LiveStarModel = load_model(directory, dtype=dtype, device=device)
-        self._tokenizer = Tokenizer.from_directory(directory)
-        self._tokenizer.check_fits(self._model.config)
-        self._template = ChatTemplate.from_directory(directory, self._tokenizer)
+        self._model = LoadedModel.from_directory(directory, dtype=dtype, device=device)
 
     def watch(
         self,
@@ -71,12 +61,7 @@ class LocalWatcher:
             BadVideo: while iterating: the video breaks off in a way that cannot be read over.
         """
         page_size = EngineSettings().page_size
-        engine = Engine(
-            self._model,
-            self._tokenizer,
-            self._template,
-            EngineSettings(num_pages=settings.max_rows // page_size + 2),
-        )
+        engine = Engine.of(self._model, EngineSettings(num_pages=settings.max_rows // page_size + 2))
         engine.open_stream(STREAM, settings)
         for index, text in enumerate(standing, start=1):
             engine.stand(STREAM, text, channel=f"q{index}")
@@ -97,11 +82,8 @@ class LocalWatcher:
                 yield from _ask(engine, question, frame)
         engine.close_stream(STREAM)
 
-    @torch.inference_mode()
     def _encode(self, frame: SampledFrame) -> EncodedFrame[torch.Tensor]:
-        size = self._model.config.vision_config.image_size
-        pixels = to_pixels(resize_frame(frame.rgb, size)[None]).to(self._model.device)
-        return EncodedFrame(frame.number, frame.pts_ns, self._model.encode_images(pixels)[0])
+        return EncodedFrame(frame.number, frame.pts_ns, self._model.see([frame.rgb])[0])
 
 
 def _ask(engine: Engine, question: TimedQuestion, frame: SampledFrame) -> Iterator[Event | Asked]:

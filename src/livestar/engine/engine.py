@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 
@@ -27,7 +28,7 @@ from livestar.engine.settings import StreamSettings
 from livestar.engine.state import min_trunk_tokens
 from livestar.engine.stream import Stream
 from livestar.kv import Chunk, PagePool, Trunk
-from livestar.model import ChatTemplate, LiveStarModel, Tokenizer
+from livestar.model import ChatTemplate, LiveStarModel, LoadedModel, Tokenizer
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,11 @@ class Engine:
         self._streams: dict[StreamId, Stream] = {}
         self._turn: deque[StreamId] = deque()
         self._events: list[Event] = []
+
+    @classmethod
+    def of(cls, model: LoadedModel, settings: EngineSettings = EngineSettings()) -> Self:  # noqa: B008
+        """An engine over a loaded checkpoint."""
+        return cls(model.network, model.tokenizer, model.template, settings)
 
     def open_stream(
         self,

@@ -27,10 +27,8 @@ from livestar.engine.steps import Steps, Task
 from livestar.evaluation.parity import read_json
 from livestar.kv import Content, Sampling, Trunk, VisualSpan
 from livestar.model import (
-    ChatTemplate,
     DenseAttend,
-    Tokenizer,
-    load_model,
+    LoadedModel,
     merge_tokens,
     pixel_shuffle,
     read_image,
@@ -94,9 +92,9 @@ class _Network:
     """The checkpoint of a golden folder, and its frames as visual tokens."""
 
     def __init__(self, directory: Path) -> None:
-        self._model = load_model(directory, dtype=torch.float32)
-        self._tokenizer = Tokenizer.from_directory(directory)
-        self._template = ChatTemplate.from_directory(directory, self._tokenizer)
+        self._loaded = LoadedModel.from_directory(directory)
+        self._model = self._loaded.network
+        self._tokenizer, self._template = self._loaded.tokenizer, self._loaded.template
         self._paths = sorted((directory / "frames").glob("*.png"))
         self._encoded: dict[int, torch.Tensor] = {}
 

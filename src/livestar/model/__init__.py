@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from livestar.model.image import read_image, resize_frame, to_pixels
     from livestar.model.initialize import random_model, write_random_checkpoint, write_tokenizer
     from livestar.model.livestar import LiveStarModel, LiveStarOutput
+    from livestar.model.loaded import LoadedModel
     from livestar.model.merging import merge_tokens, pixel_shuffle
     from livestar.model.rotary import apply_rotary, rotary_cos_sin, rotate_by
     from livestar.model.streaming import StreamingDecoder
@@ -32,6 +33,7 @@ _HOMES = {
     "LanguageConfig": "config",
     "LiveStarModel": "livestar",
     "LiveStarOutput": "livestar",
+    "LoadedModel": "loaded",
     "StreamingDecoder": "streaming",
     "Tokenizer": "tokenizer",
     "VisionConfig": "config",
@@ -62,6 +64,7 @@ __all__ = [
     "LiveStarConfig",
     "LiveStarModel",
     "LiveStarOutput",
+    "LoadedModel",
     "StreamingDecoder",
     "Tokenizer",
     "VisionConfig",

@@ -56,8 +56,9 @@ class TrainingNetwork(nn.Module):
             parts[name].requires_grad_(requires_grad=False)
         for name, values in (("_mean", MEAN), ("_std", STD)):
             self.register_buffer(name, torch.tensor(values).view(3, 1, 1), persistent=False)
-        self._encode: Any = torch.compile(self._look, dynamic=False) if compiled else self._look
-        self._read: Any = torch.compile(network.hidden_states, dynamic=False) if compiled else network.hidden_states
+        self._compiled: tuple[Any, Any] | None = None
+        if compiled:
+            self._compiled = torch.compile(self._look, dynamic=False), torch.compile(network.hidden_states, dynamic=False)
 
     def forward(
         self,
@@ -70,11 +71,14 @@ class TrainingNetwork(nn.Module):
         targets_S: Tensor,
     ) -> Scores:
         """Scores a batch; see `batch.collate` for the inputs."""
+        # Validation runs rarely: compiling the forward pass once more would cost more than it saves.
+        compiled = self._compiled if torch.is_grad_enabled() else None
+        look, read = compiled or (self._look, self.network.hidden_states)
         embedded_BTD = self.network.embed_tokens(ids_BT)
-        visual_RD = self._encode(frames_FHW3).flatten(0, 1).to(embedded_BTD)
+        visual_RD = look(frames_FHW3).flatten(0, 1).to(embedded_BTD)
         x_BTD = embedded_BTD.flatten(0, 1).index_copy(0, visual_rows, visual_RD).view_as(embedded_BTD)
         attend = scam_attend(vis_until_BT, fused=self._fused_attention)
-        hidden_BTD = self._read(x_BTD, positions_BT, attend)
+        hidden_BTD = read(x_BTD, positions_BT, attend)
         logits_SV = self.network.score(hidden_BTD.flatten(0, 1).index_select(0, scored_rows_S))
         nll_S = F.cross_entropy(logits_SV, targets_S, reduction="none")
         return Scores(nll_S, logits_SV.argmax(-1) == targets_S)

@@ -22,6 +22,7 @@ class Plan:
         max_steps: training ends after this many steps, those of resumed runs included.
         minutes: this run stops after as many minutes.
         horizon_minutes: training ends after as many minutes in all, those of resumed runs included.
+        warmup: share of training in which the learning rate rises.
 
     The learning rate follows the share of training that is done, by `max_steps` or by `horizon_minutes`, whichever is more.
     """
@@ -29,6 +30,7 @@ class Plan:
     max_steps: int | None = None
     minutes: float | None = None
     horizon_minutes: float | None = None
+    warmup: float = 0.03
 
     def __post_init__(self) -> None:
         if self.max_steps is None and self.horizon_minutes is None:
@@ -61,6 +63,10 @@ class Clock(TrainerCallback):
         if plan.horizon_minutes is not None:
             shares.append((self._spent_minutes + self.minutes) / plan.horizon_minutes)
         return min(1.0, max(shares))
+
+    def rate(self, step: int) -> float:
+        """The learning rate after `step` steps as a share of its peak."""
+        return warmed_cosine(self.share(step), self._plan.warmup)
 
     def on_train_begin(self, *_: Any, **__: Any) -> None:
         """Starts counting."""

@@ -15,7 +15,7 @@ from livestar.training.batch import NETWORK_INPUTS, Batch
 from livestar.training.heldout import Heldout
 from livestar.training.journal import Meter
 from livestar.training.network import Scores, TrainingNetwork
-from livestar.training.progress import Clock, warmed_cosine
+from livestar.training.progress import Clock
 
 
 class LiveStarTrainer(Trainer):
@@ -37,7 +37,7 @@ class LiveStarTrainer(Trainer):
         clock: Clock,
         heldout: Heldout | None = None,
     ) -> None:
-        super().__init__(model=model, args=args)
+        super().__init__(model=model, args=args, eval_dataset=heldout)  # type: ignore[arg-type]
         # Without this the loss of every step would be divided as if it were a sum over tokens.
         self.model_accepts_loss_kwargs = False
         self.meter = Meter()
@@ -52,11 +52,8 @@ class LiveStarTrainer(Trainer):
         self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
     ) -> torch.optim.lr_scheduler.LRScheduler:
         """Warm-up and cosine over the share of training that is done."""
-        warmup = cast("float", self.args.warmup_steps)
         optimizer = self.optimizer if optimizer is None else optimizer
-        self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: warmed_cosine(self._clock.share(step), warmup)
-        )
+        self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self._clock.rate(step))
         return self.lr_scheduler
 
     def get_batch_samples(
