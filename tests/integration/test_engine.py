@@ -328,7 +328,7 @@ def test_bad_input_is_refused_in_one_sentence(tiny_network):
     with pytest.raises(InvalidInput, match="open already"):
         engine.open_stream(STREAM, settings())
     with pytest.raises(InvalidInput, match="max_trunk_tokens"):
-        engine.open_stream(StreamId("large"), settings(max_trunk_tokens=20_000))
+        engine.open_stream(StreamId("large"), settings(max_trunk_tokens=40_000))
     with pytest.raises(InvalidInput, match="max_trunk_tokens"):
         engine.open_stream(StreamId("small"), settings(max_trunk_tokens=60))
     engine.ask(STREAM, "What?")

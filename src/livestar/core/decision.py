@@ -138,7 +138,20 @@ class FrameDropped:
     pts_ns: int
 
 
-Event = Decision | TextPiece | Answer | FrameDropped
+@dataclass(frozen=True)
+class StreamFailed:
+    """A stream was closed because of an error of its own; the others go on.
+
+    Attributes:
+        stream: the stream.
+        error: what went wrong.
+    """
+
+    stream: StreamId
+    error: Exception
+
+
+Event = Decision | TextPiece | Answer | FrameDropped | StreamFailed
 
 
 def _exp(nll: float) -> float:

@@ -14,12 +14,13 @@ from contextlib import ExitStack
 
 from livestar.core.decision import Action
 from livestar.core.ids import ChannelId
-from livestar.engine.channel import Channel, ChannelKind, Held
+from livestar.engine.channel import NARRATION, Channel, ChannelKind, Held
 from livestar.engine.decoding import FIRST, PROBE, Decoding
 from livestar.engine.gate import Verdict
-from livestar.engine.speech import Speech, speak
+from livestar.engine.speech import speak
 from livestar.engine.state import Frame, StreamState
 from livestar.engine.steps import Steps, together
+from livestar.engine.text_sink import TextSink
 from livestar.kv import Branch, Content, Segment, SegmentKind
 
 
@@ -36,49 +37,50 @@ class BranchDecoding(Decoding):
         turn = self._turn(frame)
         state.trunk.append(turn)
         state.unsettled = len(turn)
-        listening = [channel for channel in state.channels.values() if not channel.speaking]
+        listening = list(state.channels.values())
+        for channel in listening:
+            channel.cancelled = False
         nlls = yield from self._verify(listening)
+        if state.narration.held and self.worth_rebuilding(nlls[NARRATION]):
+            self.rebuild()
+            nlls = yield from self._verify(listening)
         verdict = self._judge(state.narration, frame, nlls)
         if verdict.action is Action.SPEAK and self._begin_clip(turn):
-            others = [channel for channel in listening if channel is not state.narration]
-            nlls |= yield from self._verify(others)
+            nlls |= yield from self._verify(listening[1:])
         state.unsettled, state.seen = 0, frame
-        verdicts = {
-            channel.id: verdict if channel is state.narration else self._judge(channel, frame, nlls)
-            for channel in listening
-        }
         speaking = []
         for channel in listening:
-            if verdicts[channel.id].action is Action.SPEAK:
-                speaking.append(
-                    self.say(channel, frame, verdicts[channel.id], nlls.get(channel.id, math.nan))
-                )
+            decided = verdict if channel is state.narration else self._judge(channel, frame, nlls)
+            nll = nlls.get(channel.id, math.nan)
+            if decided.action is Action.SPEAK:
+                speaking.append(self.say(channel, frame, decided, nll))
             else:
-                self.decide(channel, frame, verdicts[channel.id], nll=nlls[channel.id], before=channel.held)
-        self._score(turn, nlls[state.narration.id] if verdict.action is Action.SILENT else math.nan)
+                self.decide(channel, frame, decided, nll=nll, before=channel.held, clip=state.clip)
+        if verdict.action is Action.SILENT:
+            self._score(turn, nlls[NARRATION])
         yield from together(speaking)
         if verdict.action is Action.SPEAK and state.narration.held:
             self._score(turn, state.narration.held.reference_nll)
 
-    def say(self, channel: Channel, frame: Frame, verdict: Verdict, nll: float) -> Steps[Speech]:
-        """Generates the channel's new caption from the settled trunk and holds it."""
-        state, before = self.state, channel.held
-        channel.speaking, channel.cancelled = True, False
-        try:
-            with state.trunk.branch(without_last=state.unsettled) as branch:
-                speech = yield from speak(
-                    branch,
-                    Content.text(channel.prompt, state.template.assistant_open),
-                    state.speech_settings(forbid_control=True, score_stop=True),
-                    on_token=self.text_sink(channel.id, frame),
-                    cancelled=lambda: channel.cancelled,
-                )
-        finally:
-            channel.speaking = False
-        channel.gate.spoke(frame.pts_ns)
-        ending = self.hold(channel, speech, speech.ids, speech.mean_nll)
-        self.decide(channel, frame, verdict, nll=nll, before=before, ending=ending)
-        return speech
+    def say(self, channel: Channel, frame: Frame, verdict: Verdict, nll: float) -> Steps[None]:
+        """Generates the channel's new caption from the settled trunk, holds it and emits the decision."""
+        state, before, clip = self.state, channel.held, self.state.clip
+        channel.asked = False
+        sink = TextSink(state, channel.id, frame)
+        with state.trunk.branch() as branch:
+            speech = yield from speak(
+                branch,
+                Content.text(channel.prompt, state.template.assistant_open),
+                state.speech_settings(forbid_control=True, score_stop=True),
+                on_token=sink.take,
+                cancelled=lambda: channel.cancelled,
+            )
+        sink.finish()
+        reference, said = speech.mean_nll, bool(state.tokenizer.decode(speech.ids).strip())
+        if before and not (speech.finished and said):
+            reference = (yield from self._verify([channel]))[channel.id]
+        ending = self.hold(channel, frame, speech, speech.ids, reference)
+        self.decide(channel, frame, verdict, nll=nll, before=before, clip=clip, ending=ending)
 
     def room_for(self, frame: Frame) -> int:
         """Trunk rows that `watch(frame)` may add: its turn and the caption of the clip that it may end."""
@@ -112,18 +114,23 @@ class BranchDecoding(Decoding):
         return channel.gate.judge(nlls[channel.id], channel.held.reference_nll, frame.pts_ns)
 
     def _begin_clip(self, turn: list[Segment]) -> bool:
-        """Starts a clip at the frame under verification. Returns whether the trunk below the frame has changed."""
-        state = self.state
-        state.clip += 1
-        ended = state.narration.held if state.settings.terminal_captions else None
-        if ended:
-            frame_turn = state.trunk.take_back(state.unsettled)
-            state.trunk.append(
-                [Segment(SegmentKind.CAPTION, self._caption(ended), clip=state.clip - 1), *frame_turn]
-            )
+        """Starts a clip at the frame under verification, unless one has begun and nothing could be said in it yet.
+
+        Returns whether the trunk below the frame has changed.
+        """
+        state, held = self.state, self.state.narration.held
+        if held is None:
+            state.clip = max(state.clip, 1)
+        elif not held.ended:
+            state.clip += 1
         for segment in turn:
             segment.clip = state.clip if segment.kind is SegmentKind.FRAME else 0
-        return ended is not None
+        if held is None or held.ended or not state.settings.terminal_captions:
+            return False
+        frame_turn = state.trunk.take_back(state.unsettled)
+        caption = Segment(SegmentKind.CAPTION, self._caption(held), clip=state.clip - 1)
+        state.trunk.append([caption, *frame_turn])
+        return True
 
     def _turn(self, frame: Frame) -> list[Segment]:
         """The frame as a user turn. The first one also carries the task prompt, which stays when its frame is forgotten."""

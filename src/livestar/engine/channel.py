@@ -27,11 +27,13 @@ class Held:
         ids: token ids, without the stop token.
         text: for people.
         reference_nll: mean NLL of the ids and the stop token when it was spoken, nats per token.
+        ended: its clip is over, but no newer caption could be held.
     """
 
     ids: tuple[int, ...]
     text: str
     reference_nll: float
+    ended: bool = False
 
 
 @dataclass
@@ -44,8 +46,8 @@ class Channel:
         prompt: ids between the trunk and the caption: empty for the narration, the question's turn for a standing question.
         gate: when it speaks.
         held: the held caption; None before the first one.
-        speaking: a caption is being generated.
-        cancelled: stop generating at the next token.
+        asked: nothing has been tried to say yet.
+        cancelled: stop generating at the next token; forgotten at the next frame.
     """
 
     id: ChannelId
@@ -53,5 +55,5 @@ class Channel:
     prompt: tuple[int, ...]
     gate: Gate
     held: Held | None = None
-    speaking: bool = False
+    asked: bool = True
     cancelled: bool = False

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from dataclasses import replace
 
-from livestar.core.decision import Action, Decision, Ending, Rule, TextPiece
-from livestar.core.ids import ChannelId, QuestionId
+from livestar.core.decision import Action, Decision, Ending, Rule
 from livestar.engine.channel import Channel, Held
 from livestar.engine.gate import Verdict
 from livestar.engine.speech import Speech
 from livestar.engine.state import Frame, StreamState
 from livestar.engine.steps import Steps
 from livestar.kv import Branch, Content
-from livestar.model import StreamingDecoder
+
+FIRST = Verdict(Action.SPEAK, Rule.FIRST)
+PROBE = Verdict(Action.SILENT, Rule.PROBE)
 
 
 class Decoding(ABC):
@@ -35,25 +36,38 @@ class Decoding(ABC):
     def branch_for_question(self) -> tuple[Branch, Content]:
         """A branch on what has been seen so far, and the ids that come before a user's turn on it."""
 
-    def text_sink(self, source: ChannelId | QuestionId, frame: Frame) -> Callable[[int], None]:
-        """Takes token ids and emits the text they make, holding back incomplete characters."""
-        decoder = StreamingDecoder(self.state.tokenizer)
+    def hold(
+        self, channel: Channel, frame: Frame, speech: Speech, ids: tuple[int, ...], reference_nll: float
+    ) -> Ending:
+        """Holds what was said, or keeps the previous caption with a new reference when nothing could be. Returns how it ended.
 
-        def take(token: int) -> None:
-            if text := decoder.push(token):
-                self.state.emit(TextPiece(self.state.id, source, frame.number, text))
-
-        return take
-
-    def hold(self, channel: Channel, speech: Speech, ids: tuple[int, ...], reference_nll: float) -> Ending:
-        """Holds a new caption, or keeps the previous one when nothing could be said. Returns how it ended."""
-        if speech.ending in (Ending.CANCELLED, Ending.DEGRADED):
-            return speech.ending
+        The previous caption is measured anew because the trunk may have changed: from here on it is what later frames are
+        compared with.
+        """
         text = self.state.tokenizer.decode(ids).strip()
-        if not text:
-            return Ending.DEGRADED
-        channel.held = Held(ids, text, reference_nll)
-        return speech.ending
+        ending = speech.ending if not speech.finished or text else Ending.DEGRADED
+        if ending in (Ending.COMPLETE, Ending.TRUNCATED):
+            channel.held = Held(ids, text, reference_nll)
+        elif channel.held:
+            channel.held = replace(channel.held, reference_nll=reference_nll, ended=True)
+        if ending is not Ending.DEGRADED:
+            channel.gate.spoke(frame.pts_ns)
+        return ending
+
+    def worth_rebuilding(self, nll: float, *, own_branches: int = 0) -> bool:
+        """Whether a likelihood is not finite because a cached row may be damaged: then `rebuild` and measure again.
+
+        Tried once until a likelihood is finite again, and only while nobody else has a branch open.
+        """
+        if math.isfinite(nll):
+            self.state.rebuilt = False
+            return False
+        return not self.state.rebuilt and len(self.state.trunk.branches) == own_branches
+
+    def rebuild(self) -> None:
+        """Stages the whole trunk again, to be computed from its tokens with the next pass."""
+        self.state.rebuilt = True
+        self.state.trunk.invalidate()
 
     def decide(
         self,
@@ -63,10 +77,12 @@ class Decoding(ABC):
         *,
         nll: float,
         before: Held | None,
+        clip: int,
         ending: Ending = Ending.COMPLETE,
     ) -> None:
-        """Emits the decision of a channel at a frame."""
-        spoke = verdict.action is Action.SPEAK
+        """Emits the decision of a channel at a frame; a channel that was removed meanwhile says nothing."""
+        if self.state.channels.get(channel.id) is not channel:
+            return
         held = channel.held
         self.state.emit(
             Decision(
@@ -79,14 +95,10 @@ class Decoding(ABC):
                 nll=nll,
                 reference_nll=before.reference_nll if before else math.nan,
                 alpha=channel.gate.settings.alpha,
-                clip=self.state.clip,
+                clip=clip,
                 text=held.text if held else "",
                 token_ids=held.ids if held else (),
                 ending=ending,
-                new_reference_nll=held.reference_nll if spoke and held else math.nan,
+                new_reference_nll=held.reference_nll if verdict.action is Action.SPEAK and held else math.nan,
             )
         )
-
-
-FIRST = Verdict(Action.SPEAK, Rule.FIRST)
-PROBE = Verdict(Action.SILENT, Rule.PROBE)

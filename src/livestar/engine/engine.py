@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Self
 
 import torch
 
-from livestar.core.decision import Event
+from livestar.core.decision import Event, StreamFailed
 from livestar.core.errors import CapacityExceeded, InvalidInput, NotFound
 from livestar.core.frame import EncodedFrame
 from livestar.core.ids import ChannelId, QuestionId, StreamId
@@ -25,10 +26,13 @@ from livestar.engine.gate import GateSettings
 from livestar.engine.reference_decoding import Revise
 from livestar.engine.runner import Runner
 from livestar.engine.settings import StreamSettings
-from livestar.engine.state import min_trunk_tokens
+from livestar.engine.state import check_settings
 from livestar.engine.stream import Stream
 from livestar.kv import Chunk, PagePool, Trunk
 from livestar.model import ChatTemplate, LiveStarModel, LoadedModel, Tokenizer
+
+MAX_NUMBER = 2**48
+MAX_PTS_NS = 2**62
 
 
 @dataclass(frozen=True)
@@ -36,13 +40,14 @@ class EngineSettings:
     """Settings of an engine.
 
     Attributes:
-        num_pages: pages of the KV pool; they bound memory and the number of streams.
+        num_pages: pages of the KV pool; they bound memory and the number of streams (see `Engine.pages_for`).
         page_size: token rows a page.
-        max_batch_tokens: rows of one pass, over all streams; a stream's chunks are never split between passes.
+        max_batch_tokens: rows of one pass over several streams. What one stream wants is never split between passes, so a
+            pass for a single stream may be larger.
         max_prefill_tokens: trunk rows of one stream in one pass.
     """
 
-    num_pages: int = 1024
+    num_pages: int = 4096
     page_size: int = 16
     max_batch_tokens: int = 8192
     max_prefill_tokens: int = 2048
@@ -85,7 +90,7 @@ class Engine:
         self._events: list[Event] = []
 
     @classmethod
-    def of(cls, model: LoadedModel, settings: EngineSettings = EngineSettings()) -> Self:  # noqa: B008
+    def of(cls, model: LoadedModel, settings: EngineSettings = EngineSettings()) -> Self:
         """An engine over a loaded checkpoint."""
         return cls(model.network, model.tokenizer, model.template, settings)
 
@@ -99,24 +104,16 @@ class Engine:
         """Opens a stream; the pages that it may need at worst are set aside.
 
         Raises:
-            InvalidInput: the id is taken, or the trunk would not fit the trained positions.
+            InvalidInput: the id is taken, or the settings do not fit the network.
             CapacityExceeded: the pool cannot hold another stream of this size.
         """
         if stream in self._streams:
             raise InvalidInput(f"the stream '{stream}' is open already: choose another id")
-        if 2 * settings.max_trunk_tokens > self._language.max_position_embeddings:
-            raise InvalidInput(
-                f"max_trunk_tokens is at most half of the network's {self._language.max_position_embeddings} positions"
-            )
-        if settings.max_trunk_tokens < (needed := min_trunk_tokens(settings, self._template)):
-            raise InvalidInput(
-                f"max_trunk_tokens is at least {needed} with this task prompt and max_caption_tokens, "
-                f"not {settings.max_trunk_tokens}"
-            )
+        check_settings(settings, self._template, max_positions=self._language.max_position_embeddings)
         if not self.can_open(settings):
             raise CapacityExceeded(
                 f"this engine has {self.num_uncommitted_pages} of {self.pool.num_pages} KV pages left and the stream may need "
-                f"{self._pages_for(settings)}: close a stream, lower its max_trunk_tokens or give the engine more pages"
+                f"{self.pages_for(settings)}: close a stream, lower its max_trunk_tokens or give the engine more pages"
             )
         trunk = Trunk(
             self.pool,
@@ -139,15 +136,19 @@ class Engine:
     @property
     def num_uncommitted_pages(self) -> int:
         """Pages that no open stream may ever need."""
-        committed = sum(self._pages_for(stream.state.settings) for stream in self._streams.values())
+        committed = sum(self.pages_for(stream.state.settings) for stream in self._streams.values())
         return self.pool.num_pages - committed
 
     def can_open(self, settings: StreamSettings) -> bool:
         """Whether `open_stream` would find pages: every open stream can always use its worst case."""
-        return self._pages_for(settings) <= self.num_uncommitted_pages
+        return self.pages_for(settings) <= self.num_uncommitted_pages
+
+    def pages_for(self, settings: StreamSettings) -> int:
+        """Pages that a stream of these settings uses at worst."""
+        return -(-settings.max_rows // self.settings.page_size)
 
     def close_stream(self, stream: StreamId) -> None:
-        """Closes a stream and returns its pages; what was under way is abandoned."""
+        """Closes a stream and returns its pages; open questions are reported as cancelled by the next `step`."""
         self.stream(stream).close()
         del self._streams[stream]
         self._turn.remove(stream)
@@ -184,12 +185,12 @@ class Engine:
             raise InvalidInput(
                 f"the visual tokens of frame {frame.number} are not finite: encode the frame again"
             )
-        last = watched.inbox[-1] if watched.inbox else watched.state.seen
-        if last is not None and (frame.number <= last.number or frame.pts_ns < last.pts_ns):
+        if not 1 <= frame.number <= MAX_NUMBER or abs(frame.pts_ns) > MAX_PTS_NS:
             raise InvalidInput(
-                f"frame {frame.number} is not newer than frame {last.number}: send frames in order"
+                f"frame number {frame.number} or its time is out of range: count frames from 1"
             )
-        watched.submit(frame)
+        # A copy: a caller may reuse its buffer, and a slice would keep its whole batch alive for as long as the frame is kept.
+        watched.submit(replace(frame, visual_tokens=frame.visual_tokens.detach().clone()))
 
     def ask(self, stream: StreamId, text: str, *, chain: str = "default") -> QuestionId:
         """Asks a question about what has been seen; it is answered from the same trunk, at once, as an `Answer` event.
@@ -225,15 +226,28 @@ class Engine:
         return self._add_channel(stream, ChannelKind.STANDING, text, channel, gate)
 
     def probe(self, stream: StreamId, text: str, *, channel: str) -> ChannelId:
-        """Measures how likely a text is at every frame (temporal grounding): one decision with rule PROBE a frame."""
+        """Measures how likely a text is at every frame (temporal grounding): one decision with rule PROBE a frame.
+
+        Raises:
+            NotFound, InvalidInput, CapacityExceeded, FailedPrecondition: as `stand`.
+        """
         return self._add_channel(stream, ChannelKind.PROBE, text, channel, None)
 
     def remove_channel(self, stream: StreamId, channel: ChannelId) -> None:
-        """Closes a standing question or a probe."""
+        """Closes a standing question or a probe.
+
+        Raises:
+            NotFound: there is no such stream or channel.
+            InvalidInput: it is the narration.
+        """
         self.stream(stream).remove_channel(channel)
 
     def cancel(self, stream: StreamId, source: ChannelId | QuestionId) -> None:
-        """Stops the caption or answer that is being generated, at its next token."""
+        """Stops the caption or answer that is being generated, at its next token; a waiting question is taken out.
+
+        Raises:
+            NotFound: there is no such stream, channel or open question.
+        """
         self.stream(stream).cancel(source)
 
     @property
@@ -242,14 +256,18 @@ class Engine:
         return any(stream.has_work for stream in self._streams.values())
 
     def step(self) -> list[Event]:
-        """One pass over whatever is ready; returns what happened, in order. Nothing to do: returns what was pending."""
+        """One pass over whatever is ready; returns what happened, in order. Nothing to do: returns what was pending.
+
+        An error of one stream closes that stream (`StreamFailed`) and leaves the others alone. An error of the pass itself (out
+        of memory, a lost device) is raised; nothing has changed then, and the pass may be run again.
+        """
         planned = self._plan()
         if planned:
-            chunks = [chunk for _, wanted in planned for chunk in wanted]
-            scores = self.runner.forward(chunks)
-            for stream, wanted in planned:
-                stream.resume(scores[: len(wanted)])
-                scores = scores[len(wanted) :]
+            scores = self.runner.forward([chunk for _, wanted in planned for chunk in wanted])
+            for name, wanted in planned:
+                mine, scores = scores[: len(wanted)], scores[len(wanted) :]
+                with self._isolated(name):
+                    self._streams[name].resume(mine)
         events = self._events[:]
         self._events.clear()
         return events
@@ -266,27 +284,39 @@ class Engine:
         Raises:
             AssertionError: one of our own invariants is broken.
         """
-        self.pool.check_integrity()
-        owned = 0
-        for stream in self._streams.values():
-            stream.state.trunk.check_integrity()
-            owned += stream.state.trunk.allocator.num_pages
-        assert owned + self.pool.num_free_pages == self.pool.num_pages, "a page belongs to nobody"
+        trunks = [stream.state.trunk for stream in self._streams.values()]
+        for trunk in trunks:
+            trunk.check_integrity()
+        self.pool.check_integrity([page for trunk in trunks for page in trunk.allocator.pages])
 
-    def _plan(self) -> list[tuple[Stream, list[Chunk]]]:
-        """Streams take turns; a pass takes whole streams while they fit, and at least one."""
-        planned: list[tuple[Stream, list[Chunk]]] = []
-        budget = self.settings.max_batch_tokens
-        for _ in range(len(self._turn)):
-            if planned and budget <= 0:
+    def _plan(self) -> list[tuple[StreamId, list[Chunk]]]:
+        """Streams take turns; a pass takes whole streams while they fit its budget, and at least one."""
+        planned: list[tuple[StreamId, list[Chunk]]] = []
+        rows = 0
+        for name in list(self._turn):
+            chunks: list[Chunk] = []
+            with self._isolated(name):
+                chunks = self._streams[name].chunks()
+            size = sum(map(len, chunks))
+            if planned and rows + size > self.settings.max_batch_tokens:
                 break
-            stream = self._streams[self._turn[0]]
-            self._turn.rotate(-1)
-            chunks = stream.chunks()
             if chunks:
-                planned.append((stream, chunks))
-                budget -= sum(map(len, chunks))
+                planned.append((name, chunks))
+                rows += size
+        # Those that were served go to the end of the line.
+        for name, _ in planned:
+            self._turn.remove(name)
+            self._turn.append(name)
         return planned
+
+    @contextmanager
+    def _isolated(self, name: StreamId) -> Iterator[None]:
+        """An error within is this stream's end, and nobody else's."""
+        try:
+            yield
+        except Exception as error:  # the boundary between streams: whatever it is, the others go on
+            self._events.append(StreamFailed(name, error))
+            self.close_stream(name)
 
     def _add_channel(
         self, stream: StreamId, kind: ChannelKind, text: str, name: str, gate: GateSettings | None
@@ -294,6 +324,3 @@ class Engine:
         watched, channel = self.stream(stream), ChannelId(name)
         watched.add_channel(channel, kind, text, gate or watched.state.settings.gate)
         return channel
-
-    def _pages_for(self, settings: StreamSettings) -> int:
-        return -(-settings.max_rows // self.settings.page_size) + 1

@@ -53,7 +53,7 @@ class Gate:
     Attributes:
         settings: when it speaks.
         spoke_pts_ns: when it last spoke; None before the first time.
-        exceeded: whether the previous frame exceeded the threshold without speaking.
+        exceeded: whether the previous frame exceeded the threshold and the gate stayed silent.
     """
 
     def __init__(self, settings: GateSettings) -> None:
@@ -70,15 +70,12 @@ class Gate:
             pts_ns: presentation time of the frame.
         """
         verdict = self._verdict(nll - reference_nll, pts_ns)
-        self.exceeded = verdict.rule is Rule.UNCONFIRMED
-        if verdict.action is Action.SPEAK:
-            self.spoke(pts_ns)
+        self.exceeded = verdict.rule in (Rule.UNCONFIRMED, Rule.MIN_GAP)
         return verdict
 
     def spoke(self, pts_ns: int) -> None:
-        """Notes that the channel spoke, also when the gate was not asked (the first caption)."""
+        """Notes that the channel spoke. A text that failed does not count, so that it is tried again at the next frame."""
         self.spoke_pts_ns = pts_ns
-        self.exceeded = False
 
     def _verdict(self, rise: float, pts_ns: int) -> Verdict:
         settings, margin = self.settings, math.log(self.settings.alpha)

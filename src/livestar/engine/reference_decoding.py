@@ -18,6 +18,7 @@ from livestar.engine.gate import Verdict
 from livestar.engine.speech import speak
 from livestar.engine.state import Frame, StreamState
 from livestar.engine.steps import Steps, run
+from livestar.engine.text_sink import TextSink
 from livestar.kv import Branch, Content, Segment, SegmentKind
 
 Revise = Callable[[tuple[int, ...]], tuple[int, ...]]
@@ -36,6 +37,7 @@ class ReferenceDecoding(Decoding):
     def __init__(self, state: StreamState, revise: Revise | None = None) -> None:
         super().__init__(state)
         self._revise = revise or self._without_control
+        self._speaking = False
         opening = Content.text(state.template.user_open, state.task_prompt())
         state.trunk.append(
             [
@@ -48,6 +50,7 @@ class ReferenceDecoding(Decoding):
         """Takes in one frame; see `Decoding.watch`."""
         state, channel = self.state, self.state.narration
         line, before = state.line(frame), channel.held
+        channel.cancelled = False
         if before is None:
             state.clip = 1
             state.trunk.append([state.frame_segment(frame, line, state.clip)])
@@ -58,12 +61,12 @@ class ReferenceDecoding(Decoding):
         segment = state.trunk.segments[-1]
         segment.nll = nll
         if verdict.action is Action.SILENT:
-            self.decide(channel, frame, verdict, nll=nll, before=before)
+            self.decide(channel, frame, verdict, nll=nll, before=before, clip=state.clip)
             return
         ending = yield from self._say(frame, line)
         if channel.held:
             segment.nll = channel.held.reference_nll
-        self.decide(channel, frame, verdict, nll=nll, before=before, ending=ending)
+        self.decide(channel, frame, verdict, nll=nll, before=before, clip=state.clip, ending=ending)
 
     def room_for(self, frame: Frame) -> int:
         """Trunk rows that `watch(frame)` may add: its line, and the held caption with the turn around it."""
@@ -73,9 +76,8 @@ class ReferenceDecoding(Decoding):
     def branch_for_question(self) -> tuple[Branch, Content]:
         """A branch on the trunk; the open user turn is closed, and the held caption repeated, before the user's turn."""
         state, channel = self.state, self.state.narration
-        answered = channel.held is not None and not channel.speaking
         prefix = [state.template.turn_close]
-        if answered and channel.held:
+        if channel.held and not self._speaking:
             prefix += [state.template.assistant_open, channel.held.ids, state.template.turn_close]
         return state.trunk.branch(), Content.text(*prefix)
 
@@ -88,11 +90,16 @@ class ReferenceDecoding(Decoding):
             chunk = branch.extend(Content.join(history, line, probe), targets=(*held.ids, template.stop_id))
             score = yield from run(chunk)
             nll = float(score.nll.mean())
-            verdict = state.narration.gate.judge(nll, held.reference_nll, frame.pts_ns)
-            if verdict.action is Action.SPEAK:
-                caption = Segment(SegmentKind.CAPTION, history, clip=state.clip)
-                state.clip += 1
-                state.trunk.adopt(branch, [caption, state.frame_segment(frame, line, state.clip)])
+            damaged = self.worth_rebuilding(nll, own_branches=1)
+            if not damaged:
+                verdict = state.narration.gate.judge(nll, held.reference_nll, frame.pts_ns)
+                if verdict.action is Action.SPEAK:
+                    caption = Segment(SegmentKind.CAPTION, history, clip=state.clip)
+                    state.clip += 1
+                    state.trunk.adopt(branch, [caption, state.frame_segment(frame, line, state.clip)])
+        if damaged:
+            self.rebuild()
+            return (yield from self._verify(frame, line, held))
         if verdict.action is Action.SILENT:
             state.trunk.append([state.frame_segment(frame, line, state.clip)])
         return verdict, nll
@@ -101,25 +108,26 @@ class ReferenceDecoding(Decoding):
         """Generates from the history, and sets the reference by the self-check, on one branch."""
         state, channel = self.state, self.state.narration
         prompt = Content.text(state.template.turn_close, state.template.assistant_open)
-        channel.speaking, channel.cancelled = True, False
-        try:
-            with state.trunk.branch() as branch:
-                speech = yield from speak(
-                    branch,
-                    prompt,
-                    state.speech_settings(forbid_control=False, score_stop=False),
-                    on_token=self.text_sink(channel.id, frame),
-                    cancelled=lambda: channel.cancelled,
-                )
-                ids = self._revise(speech.ids)
-                spoken = speech.ending in (Ending.COMPLETE, Ending.TRUNCATED) and len(ids) > 0
-                reference = (
-                    (yield from self._self_check(branch, len(prompt), ids, line)) if spoken else math.nan
-                )
-        finally:
-            channel.speaking = False
-        channel.gate.spoke(frame.pts_ns)
-        return self.hold(channel, speech, ids, reference)
+        channel.asked, self._speaking = False, True
+        sink = TextSink(state, channel.id, frame)
+        with state.trunk.branch() as branch:
+            speech = yield from speak(
+                branch,
+                prompt,
+                state.speech_settings(forbid_control=False, score_stop=False),
+                on_token=sink.take,
+                cancelled=lambda: channel.cancelled,
+            )
+            sink.finish()
+            ids = self._revise(speech.ids)
+            said = speech.finished and bool(state.tokenizer.decode(ids).strip())
+            # What could not be replaced is repeated: the history then holds it once more, as published.
+            checked = ids if said else channel.held.ids if channel.held else ()
+            reference = math.nan
+            if checked:
+                reference = yield from self._self_check(branch, len(prompt), checked, line)
+        self._speaking = False
+        return self.hold(channel, frame, speech, ids, reference)
 
     def _self_check(
         self, branch: Branch, prompt_rows: int, ids: tuple[int, ...], line: Content

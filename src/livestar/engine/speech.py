@@ -36,13 +36,19 @@ class Speech:
 
     Attributes:
         ids: token ids, without the stop token.
-        mean_nll: mean NLL of ids and stop token under the unpenalised distribution, nats; NaN when it was cut short.
+        mean_nll: mean NLL of ids and stop token under the unpenalised distribution, nats; NaN when the stop token was not
+            scored.
         ending: how it ended.
     """
 
     ids: tuple[int, ...]
     mean_nll: float
     ending: Ending
+
+    @property
+    def finished(self) -> bool:
+        """Whether it may be held: it came to an end, or was closed at the limit."""
+        return self.ending in (Ending.COMPLETE, Ending.TRUNCATED)
 
 
 def speak(
@@ -97,4 +103,5 @@ def _generate(
     if settings.score_stop:
         score = yield from run(branch.extend(content, targets=(settings.stop_id,)))
         total_nll += float(score.nll[0])
-    return Speech(tuple(ids), total_nll / (len(ids) + 1), Ending.TRUNCATED)
+        return Speech(tuple(ids), total_nll / (len(ids) + 1), Ending.TRUNCATED)
+    return Speech(tuple(ids), math.nan, Ending.TRUNCATED)

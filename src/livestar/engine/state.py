@@ -9,12 +9,14 @@ import numpy as np
 import torch
 
 from livestar.core.decision import Event
+from livestar.core.errors import InvalidInput
 from livestar.core.frame import EncodedFrame
 from livestar.core.ids import ChannelId, StreamId
 from livestar.engine.channel import NARRATION, Channel
 from livestar.engine.settings import StreamSettings
 from livestar.engine.speech import SpeechSettings
 from livestar.kv import Content, Segment, SegmentKind, Trunk, VisualSpan
+from livestar.memory import Ledger
 from livestar.model import ChatTemplate, Tokenizer
 
 Frame = EncodedFrame[torch.Tensor]
@@ -35,6 +37,7 @@ class StreamState:
         clip: the current clip, from 1; 0 before the first caption.
         seen: the last frame whose place in the trunk is settled.
         unsettled: segments at the end of the trunk that belong to a frame under verification and may be taken back.
+        rebuilt: the trunk was recomputed because a likelihood was not finite, and none has been finite since.
     """
 
     id: StreamId
@@ -47,6 +50,7 @@ class StreamState:
     clip: int = 0
     seen: Frame | None = None
     unsettled: int = 0
+    rebuilt: bool = False
 
     @property
     def narration(self) -> Channel:
@@ -87,6 +91,29 @@ def task_prompt(settings: StreamSettings, template: ChatTemplate) -> tuple[int, 
     if settings.task_prompt is None:
         return template.task_prompt
     return template.text(settings.task_prompt.rstrip() + "\n")
+
+
+def check_settings(settings: StreamSettings, template: ChatTemplate, *, max_positions: int) -> None:
+    """Passes when a stream of these settings can run on a network with so many positions, at any length.
+
+    Raises:
+        InvalidInput: naming the setting.
+    """
+    if settings.max_trunk_tokens < (needed := min_trunk_tokens(settings, template)):
+        raise InvalidInput(
+            f"max_trunk_tokens is at least {needed} with this task prompt and max_caption_tokens, "
+            f"not {settings.max_trunk_tokens}"
+        )
+    if settings.max_trunk_tokens + settings.max_branch_rows >= max_positions:
+        raise InvalidInput(
+            f"max_trunk_tokens is less than {max_positions - settings.max_branch_rows} with these caption, question and chain "
+            f"lengths on a network of {max_positions} positions, not {settings.max_trunk_tokens}"
+        )
+    if settings.memory is not None:
+        try:
+            settings.memory.plan(Ledger((), (), fixed_tokens=needed))
+        except ValueError as error:
+            raise InvalidInput(f"the memory policy cannot hold what is never forgotten: {error}") from error
 
 
 def min_trunk_tokens(settings: StreamSettings, template: ChatTemplate) -> int:

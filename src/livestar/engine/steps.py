@@ -26,15 +26,19 @@ def together(steps: Sequence[Steps[T]]) -> Steps[list[T]]:
     """Runs several coroutines side by side, pass by pass; returns their results in order."""
     results: dict[int, T] = {}
     wanted: dict[int, list[Chunk]] = {}
-    for index, step in enumerate(steps):
-        _advance(step, None, index, wanted, results)
-    while wanted:
-        scores = yield [chunk for chunks in wanted.values() for chunk in chunks]
-        for index, chunks in list(wanted.items()):
-            mine, scores = scores[: len(chunks)], scores[len(chunks) :]
-            del wanted[index]
-            _advance(steps[index], mine, index, wanted, results)
-        wanted = dict(sorted(wanted.items()))
+    try:
+        for index, step in enumerate(steps):
+            _advance(step, None, index, wanted, results)
+        while wanted:
+            scores = yield [chunk for chunks in wanted.values() for chunk in chunks]
+            for index, chunks in list(wanted.items()):
+                mine, scores = scores[: len(chunks)], scores[len(chunks) :]
+                del wanted[index]
+                _advance(steps[index], mine, index, wanted, results)
+            wanted = dict(sorted(wanted.items()))
+    finally:
+        for step in steps:
+            step.close()
     return [results[index] for index in range(len(steps))]
 
 

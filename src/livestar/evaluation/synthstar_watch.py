@@ -1,143 +1,186 @@
-"""Watches a clip with known ground truth, and keeps everything that was said."""
+"""Watches a clip with known ground truth, and keeps everything that was said.
+
+    watch_clip(model, annotate(clip, 1, 224), (clip.render(t, 224) for t in range(60)), WatchSettings())
+
+Standing questions and grounding queries are open from the start, beside the narration. Questions of chains are asked when
+their time has come, after the last frame that had been seen by then.
+"""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+import math
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import groupby
+from time import perf_counter
 
 import numpy as np
+import torch
 
-from livestar.core.decision import Answer, Decision, Event
+from livestar.core.decision import Action, Answer, Decision, Ending
 from livestar.core.frame import EncodedFrame
-from livestar.core.ids import FrameNumber, StreamId
+from livestar.core.ids import ChannelId, FrameNumber, StreamId
 from livestar.engine import Engine, EngineSettings, GateSettings, Mode, StreamSettings
 from livestar.engine.channel import NARRATION
 from livestar.engine.gate import NS_PER_S
 from livestar.evaluation.synth_annotations import ClipAnnotations, TurnRow
+from livestar.evaluation.synthstar_forced import force
+from livestar.evaluation.synthstar_watched import Answered, Said, Task, Watched
 from livestar.model import LoadedModel
 
 STREAM = StreamId("eval")
+DEFAULT_STREAM = StreamSettings(max_caption_tokens=64, max_question_tokens=128)
+"""SynthStar's sentences are short."""
 
 
 @dataclass(frozen=True)
-class Answered:
-    """A question of a chain, the true answer and the given one."""
-
-    turn: TurnRow
-    given: str
-
-
-@dataclass
-class Watched:
-    """What a model said over one clip, one frame a second.
+class WatchSettings:
+    """How clips are watched.
 
     Attributes:
-        clip: the ground truth.
-        narration: a decision a frame.
-        standing: per standing question (its index) a decision a frame.
-        probes: per grounding query (its index) a decision a frame.
-        coq: answers to chains asked alone.
-        miq: answers to chains asked side by side.
+        stream: how the engine watches; room for channels and questions is added as a clip needs it.
+        question_gate: gate of the standing questions; the narration's when None.
+        tasks: what is done and scored. The narration always runs, for everything else hangs on it. Standing questions and
+            grounding need mode `branch`; in mode `reference` they are left out.
     """
 
-    clip: ClipAnnotations
-    narration: list[Decision] = field(default_factory=list)
-    standing: dict[int, list[Decision]] = field(default_factory=lambda: defaultdict(list))
-    probes: dict[int, list[Decision]] = field(default_factory=lambda: defaultdict(list))
-    coq: list[Answered] = field(default_factory=list)
-    miq: list[Answered] = field(default_factory=list)
+    stream: StreamSettings = DEFAULT_STREAM
+    question_gate: GateSettings | None = None
+    tasks: frozenset[Task] = frozenset(Task)
+
+    def does(self, task: Task) -> bool:
+        """Whether a task is wanted and possible."""
+        possible = task not in (Task.FDQ, Task.OTG) or self.stream.mode is Mode.BRANCH
+        return possible and task in self.tasks
+
+
+@dataclass(frozen=True, eq=False)
+class SeenFrame:
+    """The visual tokens [16, D] of a frame, and the seconds that they took."""
+
+    tokens: torch.Tensor
+    busy_s: float
+
+
+def see(model: LoadedModel, frames: Iterable[np.ndarray]) -> Iterator[SeenFrame]:
+    """Encodes frames, uint8 [H, W, 3], one by one as a live stream would; a list of them can be watched many times."""
+    for rgb in frames:
+        began_s = perf_counter()
+        tokens = model.see([rgb])[0]
+        yield SeenFrame(tokens, perf_counter() - began_s)
 
 
 def watch_clip(
-    model: LoadedModel,
-    clip: ClipAnnotations,
-    frames: Iterable[np.ndarray],
-    settings: StreamSettings,
-    *,
-    question_gate: GateSettings | None = None,
+    model: LoadedModel, clip: ClipAnnotations, frames: Iterable[np.ndarray], settings: WatchSettings
 ) -> Watched:
-    """Watches a clip as a live stream, with its standing questions open, its probes running and its questions asked in time.
+    """Watches a clip as a live stream.
 
     Args:
         model: what watches.
         clip: the ground truth.
-        frames: uint8 [H, W, 3], the frames at 0 s, 1 s, 2 s …
-        settings: how to watch; channels are added as the clip needs them. Questions need mode `branch`.
-        question_gate: gate of the standing questions; the narration's when None.
+        frames: uint8 [H, W, 3], those at 0 s, 1 s, 2 s …
+        settings: how to watch.
+
+    Raises:
+        InvalidInput: the settings do not fit the checkpoint.
     """
-    return _Watcher(model, clip, settings, question_gate).run(frames)
+    return watch_seen(model, clip, see(model, frames), settings)
+
+
+def watch_seen(
+    model: LoadedModel, clip: ClipAnnotations, frames: Iterable[SeenFrame], settings: WatchSettings
+) -> Watched:
+    """`watch_clip` over frames that are encoded already."""
+    return _Watcher(model, clip, settings).watch(frames)
+
+
+@dataclass(frozen=True)
+class _Ask:
+    task: Task
+    chain: str
+    turn: TurnRow
 
 
 class _Watcher:
-    def __init__(
-        self, model: LoadedModel, clip: ClipAnnotations, settings: StreamSettings, gate: GateSettings | None
-    ) -> None:
+    """One clip in an engine of its own."""
+
+    def __init__(self, model: LoadedModel, clip: ClipAnnotations, settings: WatchSettings) -> None:
+        self._model, self._clip, self._settings = model, clip, settings
+        self._rounds = deque(_rounds(clip, settings))
+        standing = clip.fdq if settings.does(Task.FDQ) else ()
+        queries = clip.otg if settings.does(Task.OTG) else ()
+        stream = replace(
+            settings.stream,
+            max_channels=len(standing) + len(queries),
+            max_open_questions=max((len(asks) for _, asks in self._rounds), default=0),
+        )
         page_size = EngineSettings().page_size
-        self._model = model
-        self._engine = Engine.of(model, EngineSettings(num_pages=settings.max_rows // page_size + 2))
-        self._engine.open_stream(STREAM, settings)
-        self._watched = Watched(clip)
-        self._channels: dict[str, tuple[dict[int, list[Decision]], int]] = {}
-        self._asks: list[tuple[float, str, TurnRow, list[Answered]]] = []
-        if settings.mode is Mode.BRANCH:
-            self._open_channels(gate)
-            self._plan_questions()
+        self._engine = Engine.of(model, EngineSettings(num_pages=stream.max_rows // page_size + 2))
+        self._engine.open_stream(STREAM, stream)
+        self._standing = [
+            self._engine.stand(STREAM, row.question, channel=f"fdq-{k}", gate=settings.question_gate)
+            for k, row in enumerate(standing)
+        ]
+        self._queries = [
+            self._engine.probe(STREAM, row.query, channel=f"otg-{k}") for k, row in enumerate(queries)
+        ]
+        self._said: list[Said] = []
+        self._decisions: dict[ChannelId, list[Decision]] = {c: [] for c in self._standing + self._queries}
+        self._answered: dict[Task, list[Answered]] = {Task.COQ: [], Task.MIQ: []}
 
-    def run(self, frames: Iterable[np.ndarray]) -> Watched:
-        for second, rgb in enumerate(frames):
-            tokens = self._model.see([rgb])[0]
-            self._engine.submit_frame(
-                STREAM, EncodedFrame(FrameNumber(second + 1), second * NS_PER_S, tokens)
-            )
-            self._take(self._engine.run_until_idle())
-            while self._asks and self._asks[0][0] < second + 1:
-                self._ask(*self._asks.pop(0)[1:])
-        return self._watched
-
-    def _open_channels(self, gate: GateSettings | None) -> None:
-        for index, row in enumerate(self._watched.clip.fdq):
-            name = self._engine.stand(STREAM, row.question, channel=f"fdq-{index}", gate=gate)
-            self._channels[name] = (self._watched.standing, index)
-        for index, query in enumerate(self._watched.clip.otg):
-            name = self._engine.probe(STREAM, query.query, channel=f"otg-{index}")
-            self._channels[name] = (self._watched.probes, index)
-
-    def _plan_questions(self) -> None:
-        clip, watched = self._watched.clip, self._watched
-        chains = [(f"coq-{k}", chain, watched.coq) for k, chain in enumerate(clip.coq)]
-        for k, round_ in enumerate(clip.miq):
-            chains += [(f"miq-{k}-{j}", chain, watched.miq) for j, chain in enumerate(round_)]
-        self._asks = sorted(
-            ((turn.time_s, name, turn, into) for name, chain, into in chains for turn in chain),
-            key=lambda ask: ask[0],
+    def watch(self, frames: Iterable[SeenFrame]) -> Watched:
+        seen: list[torch.Tensor] = []
+        busy_s = 0.0
+        for second, frame in enumerate(frames):
+            began_s = perf_counter()
+            self._take(second, frame.tokens)
+            self._ask_before(second + 1)
+            busy_s += frame.busy_s + perf_counter() - began_s
+            seen.append(frame.tokens)
+        self._ask_before(math.inf)
+        narrates = self._settings.does(Task.RNG)
+        return Watched(
+            clip=self._clip,
+            num_frames=len(seen),
+            busy_s=busy_s,
+            said=tuple(self._said) if narrates else None,
+            held=tuple(tuple(d.text for d in self._decisions[channel]) for channel in self._standing),
+            query_nlls=tuple(tuple(d.nll for d in self._decisions[channel]) for channel in self._queries),
+            coq=tuple(self._answered[Task.COQ]),
+            miq=tuple(self._answered[Task.MIQ]),
+            forced=force(self._model, self._clip, seen, self._settings.stream) if narrates else (),
         )
 
-    def _ask(self, chain: str, turn: TurnRow, into: list[Answered]) -> None:
-        question = self._engine.ask(STREAM, turn.question, chain=chain)
+    def _take(self, second: int, tokens: torch.Tensor) -> None:
+        """Watches one frame, and keeps what every channel says or holds after it."""
+        self._engine.submit_frame(STREAM, EncodedFrame(FrameNumber(second + 1), second * NS_PER_S, tokens))
+        last: dict[ChannelId, Decision] = {}
         for event in self._engine.run_until_idle():
-            if isinstance(event, Answer) and event.question == question:
-                into.append(Answered(turn, event.text))
+            if isinstance(event, Decision):
+                last[event.channel] = event
+        narration = last[NARRATION]
+        if narration.action is Action.SPEAK and narration.ending is not Ending.DEGRADED:
+            self._said.append(Said(second, narration.text))
+        for channel, decisions in self._decisions.items():
+            decisions.append(last[channel])
 
-    def _take(self, events: Iterable[Event]) -> None:
-        for event in events:
-            if not isinstance(event, Decision):
-                continue
-            if event.channel == NARRATION:
-                self._watched.narration.append(event)
-            else:
-                by_index, index = self._channels[event.channel]
-                by_index[index].append(event)
+    def _ask_before(self, time_s: float) -> None:
+        """Asks what is due before a time; questions of the same moment side by side."""
+        while self._rounds and self._rounds[0][0] < time_s:
+            _, asks = self._rounds.popleft()
+            open_asks = {self._engine.ask(STREAM, ask.turn.question, chain=ask.chain): ask for ask in asks}
+            for event in self._engine.run_until_idle():
+                if isinstance(event, Answer):
+                    ask = open_asks[event.question]
+                    self._answered[ask.task].append(Answered(ask.turn, event.text))
 
 
-def channels_needed(clip: ClipAnnotations) -> int:
-    """Channels beside the narration that `watch_clip` opens."""
-    return len(clip.fdq) + len(clip.otg)
-
-
-def by_family(watched: Iterable[Watched]) -> Mapping[str, list[Watched]]:
-    """Groups clips by their family, in order of first appearance."""
-    groups: dict[str, list[Watched]] = defaultdict(list)
-    for each in watched:
-        groups[each.clip.family].append(each)
-    return groups
+def _rounds(clip: ClipAnnotations, settings: WatchSettings) -> list[tuple[float, list[_Ask]]]:
+    """All questions by the moment at which they are asked, in order."""
+    chains = [(Task.COQ, f"coq-{k}", chain) for k, chain in enumerate(clip.coq)]
+    for k, parallel in enumerate(clip.miq):
+        chains += [(Task.MIQ, f"miq-{k}-{j}", chain) for j, chain in enumerate(parallel)]
+    asks = [_Ask(task, name, turn) for task, name, chain in chains if settings.does(task) for turn in chain]
+    asks.sort(key=lambda ask: ask.turn.time_s)
+    return [(time_s, list(group)) for time_s, group in groupby(asks, key=lambda ask: ask.turn.time_s)]

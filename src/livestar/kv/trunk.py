@@ -73,8 +73,8 @@ class Segment:
 class Trunk:
     """The segments of one stream and the rows that cache them.
 
-    Rows of appended segments are *staged*: they have a place and a position, but are computed by the next chunk that
-    `take_staged` returns. The caller runs chunks in the order in which it got them; computed rows are whole segments.
+    Rows of appended segments are *staged*: they have a place and a position, but nobody has computed them. `staged` gives a
+    chunk that does, and `commit` takes the news that it ran; computed rows are whole segments.
 
     Args:
         pool: memory to take pages from.
@@ -133,8 +133,8 @@ class Trunk:
         rows = self.allocator.take(sum(len(segment) for segment in segments))
         self._place(segments, rows)
 
-    def take_staged(self, max_rows: int | None = None) -> Chunk | None:
-        """A chunk that computes staged segments, oldest first; they count as computed from here on.
+    def staged(self, max_rows: int | None = None) -> Chunk | None:
+        """A chunk that computes staged segments, oldest first; changes nothing, so a pass that fails can be run again.
 
         Takes whole segments, at most `max_rows` rows of them but at least one. None when nothing is staged.
         """
@@ -148,13 +148,26 @@ class Trunk:
             taken.append(segment)
         if not taken:
             return None
-        chunk = Chunk(
+        return Chunk(
             content=Content.join(*(segment.content for segment in taken)),
             positions=_join(segment.positions for segment in taken),
             rows=_join(segment.rows for segment in taken),
             context=self.rows[: self._num_computed],
         )
-        self._num_computed += len(chunk)
+
+    def commit(self, chunk: Chunk) -> None:
+        """Notes that a chunk of `staged` has been computed; call it before the trunk changes again."""
+        end = self._num_computed + len(chunk)
+        assert np.array_equal(self.rows[self._num_computed : end], chunk.rows), (
+            "the trunk moved under its chunk"
+        )
+        self._num_computed = end
+
+    def take_staged(self, max_rows: int | None = None) -> Chunk | None:
+        """`staged` and `commit` in one, for a caller that runs the chunk at once."""
+        chunk = self.staged(max_rows)
+        if chunk:
+            self.commit(chunk)
         return chunk
 
     def branch(self, *, without_last: int = 0) -> Branch:

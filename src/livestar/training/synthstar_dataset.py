@@ -70,14 +70,14 @@ class SynthStarWindows(IterableDataset[ShownSample]):
 
     def __init__(self, packer: Packer, source: ClipSource, windows: WindowSettings, stream: Stream) -> None:
         self._packer, self._source, self._windows, self._stream = packer, source, windows, stream
+        _draw_on_one_thread()
         self._families = source.families or tuple(family.name for family in families())
 
     def __iter__(self) -> Iterator[ShownSample]:
         """Yields the windows of this worker's batches, without end."""
         info = get_worker_info()
         lane, num_lanes = (info.id, info.num_workers) if info else (0, 1)
-        if info:
-            cv2.setNumThreads(1)
+        _draw_on_one_thread()
         stream, first = self._stream, self._stream.first_batch
         # The loader takes batches from its workers in turn, beginning with the first worker.
         batch = first + lane
@@ -120,3 +120,9 @@ class _Rendered:
         for second in self.span.seconds[len(self._frames) : count]:
             self._frames.append(self.clip.render(float(second), self.size))
         return tuple(self._frames[:count])
+
+
+def _draw_on_one_thread() -> None:
+    """Loaders have a process per core, and a process that forks while OpenCV's threads live leaves children that hang."""
+    if cv2.getNumThreads() != 1:
+        cv2.setNumThreads(1)
