@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich import box
-from rich.console import Console
+from rich.console import Console, Group
 from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 from rich.table import Table
 
@@ -18,6 +19,8 @@ from livestar.core.errors import InvalidInput
 if TYPE_CHECKING:
     from livestar.evaluation.synthstar_watch import WatchSettings
     from livestar.evaluation.synthstar_watched import Task, Watched
+
+NARRATION = ("facts_right", "facts_told", "tim_cover", "tim_redun", "tim_diff_s", "ppl", "tok_acc")
 
 
 def evaluate(
@@ -33,7 +36,7 @@ def evaluate(
     ] = 1.03,
     question_alpha: Annotated[
         float | None,
-        typer.Option(metavar="FACTOR", help="Sensitivity of standing questions [default: --alpha]."),
+        typer.Option(metavar="FACTOR", help="Sensitivity of standing questions; --alpha when left out."),
     ] = None,
     mode: Annotated[
         str,
@@ -49,7 +52,7 @@ def evaluate(
 ) -> None:
     """Score a checkpoint on SynthStar: facts, timing, questions and grounding, per family.
 
-    Example: livestar eval --model nano --data clips --json
+    Example: livestar eval --model LiveStar_8B --data clips --json
     """
     progress = Progress(
         *Progress.get_default_columns()[:2],
@@ -107,25 +110,25 @@ def _show(watched: list[Watched], *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(report(watched), allow_nan=False))
     else:
-        Console().print(_table(watched))
+        Console().print(_tables(watched))
 
 
-def _table(watched: list[Watched]) -> Table:
-    """A row for each score, a column for each family and one for all together."""
+def _tables(watched: list[Watched]) -> Group:
+    """A row for each family and one for all together; two tables, so that they fit a narrow terminal."""
     from livestar.evaluation.synthstar_scores import by_family, score
 
-    columns = {"overall": score(watched)} | {name: score(clips) for name, clips in by_family(watched).items()}
-    table = Table(title="SynthStar", title_justify="left", box=box.SIMPLE_HEAD)
-    table.add_column("score", no_wrap=True)
-    for name in columns:
-        table.add_column(name, justify="right")
-    by_column = [scores.rounded() for scores in columns.values()]
-    for name in by_column[0]:
-        table.add_row(name, *(_cell(scores[name]) for scores in by_column))
+    rows = {name: score(clips).rounded() for name, clips in by_family(watched).items()}
+    rows["overall"] = score(watched).rounded()
+    others = [name for name in rows["overall"] if name not in NARRATION]
+    return Group(_table("Narration", rows, NARRATION), _table("Questions and speed", rows, others))
+
+
+def _table(title: str, rows: dict[str, dict[str, float | int | None]], names: Sequence[str]) -> Table:
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("family", no_wrap=True)
+    for name in names:
+        table.add_column(name.replace("_", "\n", 1), justify="right", no_wrap=True)
+    for family, scores in rows.items():
+        cells = ["-" if scores[name] is None else f"{scores[name]:.4g}" for name in names]
+        table.add_row(family, *cells, style="bold" if family == "overall" else "")
     return table
-
-
-def _cell(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return str(value) if isinstance(value, int) else f"{value:.3f}"

@@ -56,7 +56,7 @@ def watch_folder(
 def _frames(
     source: VideoSource, path: Path, clip: ClipAnnotations, on_frame: Callable[[], None]
 ) -> Iterator[np.ndarray]:
-    """The frames at 0 s, 1 s, 2 s …"""
+    """The frames at whole seconds, from 0 s on."""
     count = 0
     for sampled in source.frames(fps=1):
         if sampled.slot != count or count == clip.num_frames:

@@ -172,7 +172,8 @@ def find_query(nlls: Sequence[float]) -> NDArray[np.bool_]:
     between = below * (len(rising) - below) * gap**2
     if not len(between) or between.max() <= 0:
         return np.ones(len(nll_F), dtype=bool)
-    return likely_F >= rising[int(between.argmax()) + 1]
+    found_F: NDArray[np.bool_] = likely_F >= rising[int(between.argmax()) + 1]
+    return found_F
 
 
 def overlap(found: NDArray[np.bool_], true: NDArray[np.bool_]) -> float:

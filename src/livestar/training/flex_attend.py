@@ -28,9 +28,9 @@ class FlexAttend:
     def __init__(self, vis_until_BT: Tensor) -> None:
         self._mask = block_mask(vis_until_BT)
 
-    def __call__(self, layer: int, q_BTNH: Tensor, k_BTKH: Tensor, v_BTKH: Tensor) -> Tensor:  # noqa: ARG002
-        """Scaled dot-product attention [B, T, N, H]."""
-        q, k, v = (x.transpose(1, 2) for x in (q_BTNH, k_BTKH, v_BTKH))
+    def __call__(self, layer: int, q_TNH: Tensor, k_TKH: Tensor, v_TKH: Tensor) -> Tensor:  # noqa: ARG002
+        """Scaled dot-product attention [B, T, N, H]; all arguments have a leading B."""
+        q, k, v = (x.transpose(1, 2) for x in (q_TNH, k_TKH, v_TKH))
         attend = _fused() if q.is_cuda and not torch.compiler.is_compiling() else flex_attention
         return attend(q, k, v, block_mask=self._mask, enable_gqa=True).transpose(1, 2)  # type: ignore[no-any-return]
 
@@ -40,7 +40,7 @@ def scam_attend(vis_until_BT: Tensor, *, fused: bool) -> FlexAttend | DenseAtten
     if fused:
         return FlexAttend(vis_until_BT)
     row_T1 = torch.arange(vis_until_BT.shape[1], device=vis_until_BT.device)[:, None]
-    visible_BTT = (row_T1.T <= row_T1) & (row_T1 <= vis_until_BT[:, None, :])
+    visible_BTT = (row_T1 >= row_T1.T) & (row_T1 <= vis_until_BT[:, None, :])
     return DenseAttend(visible_BTT[:, None])
 
 
@@ -50,14 +50,14 @@ def block_mask(vis_until_BT: Tensor) -> BlockMask:
     Raises:
         ValueError: T is no multiple of `BLOCK`.
     """
-    num_sequences, num_tokens = vis_until_BT.shape
+    num_tokens = vis_until_BT.shape[1]
     if num_tokens % BLOCK:
         raise ValueError(f"{num_tokens} tokens are no multiple of {BLOCK}")
     until_BCc = vis_until_BT.unflatten(1, (-1, BLOCK))
     tile_Q1 = torch.arange(num_tokens // BLOCK, device=vis_until_BT.device)[:, None]
     first_row_Q1, last_row_Q1 = tile_Q1 * BLOCK, tile_Q1 * BLOCK + BLOCK - 1
-    below_QC = tile_Q1.T < tile_Q1
-    seen_BQC = (below_QC | (tile_Q1.T == tile_Q1)) & (until_BCc.amax(-1)[:, None, :] >= first_row_Q1)
+    below_QC = tile_Q1 > tile_Q1.T
+    seen_BQC = (below_QC | (tile_Q1 == tile_Q1.T)) & (until_BCc.amax(-1)[:, None, :] >= first_row_Q1)
     full_BQC = below_QC & (until_BCc.amin(-1)[:, None, :] >= last_row_Q1)
 
     def visible(b: Tensor, h: Tensor, q: Tensor, c: Tensor) -> Tensor:  # noqa: ARG001 - all heads alike

@@ -35,7 +35,9 @@ class Heldout:
         nll_S = torch.cat([scores.nll_S.cpu() for _, scores in measured])
         right_S = torch.cat([scores.right_S.cpu() for _, scores in measured]).float()
         kind_L = torch.cat([batch["leaf_kind_L"] for batch, _ in measured])
-        leaf_of_S = _joined([batch["leaf_of_S"] for batch, _ in measured], [len(b["leaf_kind_L"]) for b, _ in measured])
+        leaf_of_S = _joined(
+            [batch["leaf_of_S"] for batch, _ in measured], [len(b["leaf_kind_L"]) for b, _ in measured]
+        )
         wrong_L = torch.zeros(len(kind_L)).index_add(0, leaf_of_S, 1 - right_S)
         figures = {"eval_loss": float(nll_S.mean())}
         for kind, name in NAMES.items():

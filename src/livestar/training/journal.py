@@ -64,9 +64,9 @@ class Journal(TrainerCallback):
 
     def on_log(
         self,
-        args: TrainingArguments,
+        args: TrainingArguments,  # noqa: ARG002 - the callback's signature
         state: TrainerState,
-        control: TrainerControl,
+        control: TrainerControl,  # noqa: ARG002
         logs: dict[str, float] | None = None,
         **_: Any,
     ) -> None:
@@ -81,7 +81,13 @@ class Journal(TrainerCallback):
             sys.stdout.write(f"step {state.global_step} {told}\n")
             sys.stdout.flush()
 
-    def on_train_end(self, args: TrainingArguments, state: TrainerState, *_: Any, **__: Any) -> None:
+    def on_train_end(
+        self,
+        args: TrainingArguments,  # noqa: ARG002 - the callback's signature
+        state: TrainerState,
+        *_: Any,
+        **__: Any,
+    ) -> None:
         """Draws the losses so far."""
         if state.is_world_process_zero:
             plot_losses(self._path, self._path.with_name(PLOT_FILE))

@@ -51,14 +51,21 @@ class TrainingNetwork(nn.Module):
         super().__init__()
         self.network = network
         self._fused_attention = fused_attention
-        parts = {"vision": network.vision_model, "projector": network.mlp1, "language": network.language_model}
-        for name in frozen:
-            parts[name].requires_grad_(requires_grad=False)
+        parts = {
+            "vision": network.vision_model,
+            "projector": network.mlp1,
+            "language": network.language_model,
+        }
+        for part in frozen:
+            parts[part].requires_grad_(requires_grad=False)
         for name, values in (("_mean", MEAN), ("_std", STD)):
             self.register_buffer(name, torch.tensor(values).view(3, 1, 1), persistent=False)
         self._compiled: tuple[Any, Any] | None = None
         if compiled:
-            self._compiled = torch.compile(self._look, dynamic=False), torch.compile(network.hidden_states, dynamic=False)
+            self._compiled = (
+                torch.compile(self._look, dynamic=False),
+                torch.compile(network.hidden_states, dynamic=False),
+            )
 
     def forward(
         self,

@@ -75,8 +75,9 @@ class OmniStarDialogues(IterableDataset[ShownSample]):
 
     def _sample(self, number: int) -> ShownSample:
         """Dialogues come in a new order in every pass over the file."""
-        turn, at = divmod(number, len(self._dialogues))
-        order = Random(f"{self._stream.seed}/{turn}").sample(range(len(self._dialogues)), len(self._dialogues))  # noqa: S311
+        count = len(self._dialogues)
+        turn, at = divmod(number, count)
+        order = Random(f"{self._stream.seed}/{turn}").sample(range(count), count)  # noqa: S311 - data, not secrets
         dialogue = self._dialogues[order[at]]
         sample = self._packer.pack(dialogue.watched)
         paths = [self._root / dialogue.images[n - 1] for n in sample.shown]
@@ -106,7 +107,7 @@ def read_dialogues(annotations: Path) -> tuple[Dialogue, ...]:
 
 
 def _dialogue(row: _Row) -> Dialogue:
-    """An event ends where the caption changes. Words in a human turn beside its frames, but for the task prompt, are a question."""
+    """An event ends where the caption changes. Words beside frames are a question, but for those of the first turn."""
     items: list[WatchedFrame] = []
     questions: list[tuple[int, Question]] = []
     event, before = 0, None

@@ -18,6 +18,9 @@ from torch import Tensor
 from livestar.model import ChatTemplate
 from livestar.training.scam import IGNORED, ScamVariant, Segment, scam_layout
 
+MAX_KNOWN_TEXTS = 20_000
+"""Texts whose ids a packer keeps."""
+
 
 class LeafKind(IntEnum):
     """What a leaf trains; ONSET is the first caption of an event, CAPTION one that still holds."""
@@ -162,6 +165,8 @@ class Packer:
         self._variant: ScamVariant = variant
         self._max_tokens = max_tokens
         self._frame_index_limit = frame_index_limit
+        self._texts: dict[str, tuple[int, ...]] = {}
+        self._lines: dict[int, tuple[int, ...]] = {}
 
     def pack(self, watched: Watched) -> Sample:
         """Packs one stretch.
@@ -234,29 +239,39 @@ class Packer:
         return (*template.system, *turn, *(() if from_start else template.turn_close))
 
     def _line(self, frame: WatchedFrame) -> tuple[int, ...]:
-        return self._template.frame_line((frame.number - 1) % self._frame_index_limit + 1)
+        index = (frame.number - 1) % self._frame_index_limit + 1
+        if index not in self._lines:
+            self._lines[index] = self._template.frame_line(index)
+        return self._lines[index]
+
+    def _text(self, words: str) -> tuple[int, ...]:
+        """Ids of words from outside; the words of a data set repeat."""
+        if words not in self._texts:
+            if len(self._texts) == MAX_KNOWN_TEXTS:
+                self._texts.clear()
+            self._texts[words] = self._template.text(words)
+        return self._texts[words]
 
     def _turn(self, caption: str) -> tuple[int, ...]:
         template = self._template
-        return (*template.assistant_open, *template.text(caption), *template.turn_close)
+        return (*template.assistant_open, *self._text(caption), *template.turn_close)
 
     def _caption(self, frame: WatchedFrame) -> _Leaf:
         kind = LeafKind.ONSET if frame.is_onset else LeafKind.CAPTION
         return self._leaf(kind, (), frame.caption or "")
 
     def _question(self, question: Question) -> _Leaf:
-        template = self._template
         *earlier, (last, answer) = question.turns
         prompt = [*(i for asked, said in earlier for i in (*self._asked(asked), *self._turn(said)))]
         return self._leaf(question.kind, (*prompt, *self._asked(last)), answer)
 
     def _asked(self, question: str) -> tuple[int, ...]:
         template = self._template
-        return (*template.user_open, *template.text(question.strip()), *template.turn_close)
+        return (*template.user_open, *self._text(question.strip()), *template.turn_close)
 
     def _leaf(self, kind: LeafKind, prompt: tuple[int, ...], answer: str) -> _Leaf:
         template = self._template
-        scored = (*template.text(answer), template.stop_id)
+        scored = (*self._text(answer), template.stop_id)
         return _Leaf(kind, (*prompt, *template.assistant_open), scored, template.turn_close[1:])
 
     def _item_tokens(self, item: WatchedFrame | Remembered) -> int:

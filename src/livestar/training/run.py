@@ -27,7 +27,7 @@ from livestar.training.network import Freezable, TrainingNetwork
 from livestar.training.omnistar_dataset import OmniStarDialogues
 from livestar.training.packing import Packer
 from livestar.training.presets import nano_config, write_nano_tokenizer
-from livestar.training.progress import Clock, Plan, spent_minutes
+from livestar.training.progress import Clock, Plan, Spent
 from livestar.training.saving import copy_tokenizer, save_model
 from livestar.training.scam import ScamVariant
 from livestar.training.synthstar_dataset import ClipSource, Stream, SynthStarWindows
@@ -136,13 +136,14 @@ def train(run: Run) -> dict[str, float]:
     model_dir = run.out_dir / "model"
     network = _first_weights(run, model_dir)
     state = _last_state(run.resume) if run.resume else None
-    clock = Clock(run.plan, spent_minutes(state) if state else 0.0)
+    clock = Clock(run.plan, Spent.read(state) if state else Spent())
     trainer = _trainer(run, network, clock, first_step=int(state.name.split("-")[-1]) if state else 0)
     with _full_speed(run.machine):
         trainer.train(resume_from_checkpoint=str(state) if state else None)
-        figures = trainer.evaluate() if run.eval_every else {}
+        figures = trainer.last_figures()
     if trainer.is_world_process_zero():
-        save_model(merged(network), model_dir, model_dir, max_shard_mb=run.max_shard_mb)
+        network = merged(network) if run.optimisation.lora_rank else network
+        save_model(network, model_dir, model_dir, max_shard_mb=run.max_shard_mb)
     return {**figures, "steps": float(trainer.state.global_step)}
 
 
@@ -158,7 +159,7 @@ def _first_weights(run: Run, model_dir: Path) -> LiveStarModel:
         network = random_model(nano_config(), run.seed)
     Tokenizer.from_directory(model_dir).check_fits(network.config)
     if run.optimisation.gradient_checkpointing:
-        network.gradient_checkpointing_enable()
+        network.gradient_checkpointing_enable()  # type: ignore[no-untyped-call]
     if run.optimisation.lora_rank:
         network = add_lora(network, run.optimisation.lora_rank)
     network.train()
@@ -237,7 +238,9 @@ def _dataset(run: Run, split: Split, stream: Stream) -> IterableDataset[ShownSam
     packer = Packer(template, variant=data.variant, max_tokens=data.max_tokens)
     size = _image_size(run)
     if data.omnistar:
-        return OmniStarDialogues(packer, data.omnistar, data.omnistar_root or data.omnistar.parent, size, stream)
+        return OmniStarDialogues(
+            packer, data.omnistar, data.omnistar_root or data.omnistar.parent, size, stream
+        )
     source = ClipSource(data.families, split, size, reuse=data.reuse if split is Split.TRAIN else 1)
     return SynthStarWindows(packer, source, data.windows, stream)
 
@@ -271,7 +274,7 @@ def _heldout_batches(run: Run) -> list[Batch]:
 
 @contextmanager
 def _full_speed(machine: Machine) -> Iterator[None]:
-    """TF32 for what autocast leaves in float32, and one thread a process where the loader's workers need the cores."""
+    """TF32 for what autocast leaves in float32."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("high" if machine.on_gpu else before)
     try:

@@ -38,7 +38,12 @@ def save_model(
     for old in (*directory.glob("model*.safetensors"), directory / INDEX_FILE):
         old.unlink(missing_ok=True)
     weights = {name: tensor.detach().to("cpu", dtype) for name, tensor in network.state_dict().items()}
-    save_torch_state_dict(weights, directory, max_shard_size=round(max_shard_mb * 1e6), metadata={"format": "pt"})
+    save_torch_state_dict(
+        weights, directory, max_shard_size=round(max_shard_mb * 1e6), metadata={"format": "pt"}
+    )
+    for written in directory.glob("model*.safetensors"):
+        # safetensors writes for the owner alone; an image's user is somebody else.
+        written.chmod(0o644)
     config = type(network.config).from_dict(network.config.to_dict())
     config.architectures, config.dtype = [type(network).__name__], dtype
     config.save_pretrained(directory)

@@ -8,7 +8,6 @@ end every frame. Frames are at whole seconds, where SynthStar's facts can be see
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from random import Random
@@ -85,24 +84,23 @@ def draw_span(clip: Clip, settings: WindowSettings, dice: Random, *, thinned: bo
 
 
 def _draw_past(clip: Clip, settings: WindowSettings, dice: Random) -> Span | None:
-    """Some frames of the younger events before a random moment."""
-    num_frames = settings.num_frames
+    """Every frame from a random moment on, and before it single frames: one of most of the younger events, then others."""
+    num_frames, last = settings.num_frames, int(clip.seconds) - settings.num_frames
     num_past = dice.randint(0, num_frames // 2)
-    start = dice.randint(num_frames // 2, int(clip.seconds) - num_frames + num_past)
+    start = dice.randint(0, last)
     now = _event_at(clip, start)
-    if not now:
+    if now == 0:
         return None
     first = max(0, now - dice.randint(1, settings.max_past_events))
-    shown_from = dice.randint(first, now)
-    moments = [[t for t in range(1, start) if _event_at(clip, t) == e] for e in range(shown_from, now + 1)]
-    peaks = [dice.choice(seconds) for seconds in moments if seconds]
-    others = [t for t in chain.from_iterable(moments) if t not in peaks]
+    seconds: dict[int, list[int]] = {}
+    for second in range(1, start):
+        seconds.setdefault(_event_at(clip, second), []).append(second)
+    shown = [seconds[event] for event in range(dice.randint(first, now), now + 1) if event in seconds]
+    peaks = [dice.choice(moments) for moments in shown]
+    others = [second for moments in shown for second in moments if second not in peaks]
     past = dice.sample(peaks, min(num_past, len(peaks)))
     past += dice.sample(others, min(num_past - len(past), len(others)))
-    num_dense = num_frames - len(past)
-    start = min(start, int(clip.seconds) - num_dense)
-    past = [t for t in past if t < start]
-    return Span(tuple(sorted(past)), start, num_frames - len(past), first) if _event_at(clip, start) else None
+    return Span(tuple(sorted(past)), start, num_frames - len(past), first)
 
 
 def watch(clip: Clip, span: Span, settings: WindowSettings, dice: Random) -> Watched:
@@ -115,7 +113,9 @@ def watch(clip: Clip, span: Span, settings: WindowSettings, dice: Random) -> Wat
     event = span.first_event
     for second in span.seconds:
         while event < (now := _event_at(clip, second)):
-            if not any(isinstance(item, WatchedFrame) and item.event == event and item.caption for item in items):
+            if not any(
+                isinstance(item, WatchedFrame) and item.event == event and item.caption for item in items
+            ):
                 items.append(Remembered(event, clip.events[event].narration))
             event += 1
         is_onset = second == 0 or _event_at(clip, second - 1) < now or (is_start and second == span.start)
@@ -123,7 +123,7 @@ def watch(clip: Clip, span: Span, settings: WindowSettings, dice: Random) -> Wat
         at_second[second] = len(items)
         dense = second >= span.start
         items.append(WatchedFrame(second + offset, now, caption if dense else None, is_onset and dense))
-    questions = _questions(clip, span, dice, is_start=is_start)
+    questions = _questions(clip, span, dice)
     return Watched(tuple(items), is_start, tuple((at_second[t], question) for t, question in questions))
 
 
@@ -143,7 +143,7 @@ def _query(clip: Clip, event: int) -> str:
     return next(g.query for g in clip.groundings if any(begin == start_s for begin, _ in g.intervals))
 
 
-def _questions(clip: Clip, span: Span, dice: Random, *, is_start: bool) -> list[tuple[int, Question]]:
+def _questions(clip: Clip, span: Span, dice: Random) -> list[tuple[int, Question]]:
     """Chains first, then the standing questions in random order, the frames where an answer has just changed before others."""
     chains = [*clip.question_chains, *chain.from_iterable(clip.question_rounds)]
     dice.shuffle(chains)
@@ -165,13 +165,12 @@ def _answerable(clip: Clip, span: Span, asked: QuestionChain) -> bool:
 def _chain_leaves(asked: QuestionChain) -> list[tuple[int, Question]]:
     turns = tuple((question, answer) for _, question, answer in asked.turns)
     return [
-        (int(time_s), Question(LeafKind.CHAIN, turns[: i + 1])) for i, (time_s, _, _) in enumerate(asked.turns)
+        (int(time_s), Question(LeafKind.CHAIN, turns[: i + 1]))
+        for i, (time_s, _, _) in enumerate(asked.turns)
     ]
 
 
-def _standing_leaves(
-    asked: StandingQuestion, span: Span, dice: Random
-) -> list[tuple[float, int, Question]]:
+def _standing_leaves(asked: StandingQuestion, span: Span, dice: Random) -> list[tuple[float, int, Question]]:
     """(rank, second, question) at every dense frame; the lower the rank, the sooner it is kept."""
     times = [time_s for time_s, _ in asked.answers]
     leaves = []
@@ -184,8 +183,4 @@ def _standing_leaves(
 
 
 def _event_at(clip: Clip, second: float) -> int:
-    return bisect_right(_starts(clip), second) - 1
-
-
-def _starts(clip: Clip) -> Sequence[float]:
-    return [event.start_s for event in clip.events]
+    return bisect_right(clip.events, second, key=lambda event: event.start_s) - 1

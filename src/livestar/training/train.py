@@ -16,23 +16,34 @@ from livestar.core.errors import LiveStarError
 def train(
     out: Annotated[Path, Option(help="Folder of the run: model/, state/, metrics.jsonl, loss.png.")],
     preset: Annotated[Literal["nano"] | None, Option(help="Start this network from nothing.")] = None,
-    init_from: Annotated[Path | None, Option(help="Start from the weights of this checkpoint folder.")] = None,
+    init_from: Annotated[
+        Path | None, Option(help="Start from the weights of this checkpoint folder.")
+    ] = None,
     resume: Annotated[Path | None, Option(help="Go on with the run of this folder.")] = None,
     max_steps: Annotated[int | None, Option(help="End after as many steps in all.")] = None,
     minutes: Annotated[float | None, Option(help="Stop this run after as many minutes, and save.")] = None,
     horizon_minutes: Annotated[
-        float | None, Option(help="End after as many minutes in all, resumed runs included [default: --minutes].")
+        float | None,
+        Option(help="End after as many minutes in all, resumed runs included [default: --minutes]."),
     ] = None,
-    lr: Annotated[float | None, Option(help="Peak learning rate [default: 1e-3 for nano, else 4e-5].")] = None,
+    lr: Annotated[
+        float | None, Option(help="Peak learning rate [default: 1e-3 for nano, else 4e-5].")
+    ] = None,
     warmup: Annotated[float, Option(help="Share of training in which the learning rate rises.")] = 0.03,
     weight_decay: Annotated[float, Option(help="Of AdamW.")] = 0.05,
     beta2: Annotated[float, Option(help="Of AdamW.")] = 0.999,
     accumulate: Annotated[int, Option(help="Batches per step.")] = 1,
-    freeze: Annotated[list[str] | None, Option(help="vision, projector or language; may be repeated.")] = None,
+    freeze: Annotated[
+        list[str] | None, Option(help="vision, projector or language; may be repeated.")
+    ] = None,
     lora_rank: Annotated[int, Option(help="Train adapters of this rank instead of the language model.")] = 0,
     gradient_checkpointing: Annotated[bool, Option(help="Trade time for memory.")] = False,
-    family: Annotated[list[str] | None, Option(help="SynthStar family; may be repeated [default: all].")] = None,
-    omnistar: Annotated[Path | None, Option(help="OmniStar's conversations (.jsonl) instead of SynthStar.")] = None,
+    family: Annotated[
+        list[str] | None, Option(help="SynthStar family; may be repeated [default: all].")
+    ] = None,
+    omnistar: Annotated[
+        Path | None, Option(help="OmniStar's conversations (.jsonl) instead of SynthStar.")
+    ] = None,
     omnistar_root: Annotated[Path | None, Option(help="Folder of its pictures [default: beside it].")] = None,
     num_frames: Annotated[int, Option(help="Frames of a SynthStar window.")] = 28,
     thinned: Annotated[float, Option(help="Share of windows after a long, mostly forgotten past.")] = 0.4,
@@ -42,7 +53,9 @@ def train(
     max_tokens: Annotated[int, Option(help="Length of a sequence.")] = 2048,
     batch_size: Annotated[int, Option(help="Sequences per batch and GPU.")] = 32,
     workers: Annotated[int, Option(help="Processes that make data.")] = 2,
-    device: Annotated[Literal["cuda", "cpu"] | None, Option(help="[default: the GPU if there is one]")] = None,
+    device: Annotated[
+        Literal["cuda", "cpu"] | None, Option(help="[default: the GPU if there is one]")
+    ] = None,
     attention: Annotated[
         Literal["flex", "dense"] | None, Option(help="[default: flex on a GPU, dense on a CPU]")
     ] = None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, cast
 
 import torch
@@ -37,11 +37,12 @@ class LiveStarTrainer(Trainer):
         clock: Clock,
         heldout: Heldout | None = None,
     ) -> None:
-        super().__init__(model=model, args=args, eval_dataset=heldout)  # type: ignore[arg-type]
+        super().__init__(model=model, args=args, eval_dataset=heldout)
         # Without this the loss of every step would be divided as if it were a sum over tokens.
         self.model_accepts_loss_kwargs = False
         self.meter = Meter()
         self._loader, self._clock, self._heldout = loader, clock, heldout
+        self._measured: tuple[int, dict[str, float]] | None = None
         self.add_callback(clock)
 
     def get_train_dataloader(self) -> DataLoader[Any]:
@@ -49,10 +50,13 @@ class LiveStarTrainer(Trainer):
         return self._loader
 
     def create_scheduler(
-        self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
+        self,
+        num_training_steps: int,  # noqa: ARG002 - the Trainer's signature
+        optimizer: torch.optim.Optimizer | None = None,
     ) -> torch.optim.lr_scheduler.LRScheduler:
         """Warm-up and cosine over the share of training that is done."""
         optimizer = self.optimizer if optimizer is None else optimizer
+        assert optimizer is not None, "the optimizer is made before its schedule"
         self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self._clock.rate(step))
         return self.lr_scheduler
 
@@ -70,7 +74,11 @@ class LiveStarTrainer(Trainer):
 
     def _prepare_input(self, data: Any) -> Any:
         """Moves tensors without waiting: they come from pinned memory."""
-        return data.to(self.args.device, non_blocking=True) if isinstance(data, Tensor) else super()._prepare_input(data)
+        return (
+            data.to(self.args.device, non_blocking=True)
+            if isinstance(data, Tensor)
+            else super()._prepare_input(data)
+        )
 
     def compute_loss(
         self,
@@ -96,10 +104,24 @@ class LiveStarTrainer(Trainer):
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """Scores the held-out windows."""
         assert self._heldout is not None, "validation was not asked for"
-        model = cast("TrainingNetwork", self.model)
-        score: Callable[[Batch], Scores] = lambda batch: self.compute_loss(model, batch, return_outputs=True)[1]  # noqa: E731
         with torch.no_grad(), self.compute_loss_context_manager():
-            figures = self._heldout.measure(lambda batch: score(self._prepare_inputs(batch)))
+            figures = self._heldout.measure(self._score)
+        self._measured = self.state.global_step, figures
         self.log(dict(figures))
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, figures)
         self.meter.restart()
         return figures
+
+    def last_figures(self) -> dict[str, float]:
+        """Scores of the held-out windows after the last step; empty without validation."""
+        if self._heldout is None:
+            return {}
+        if self._measured is None or self._measured[0] != self.state.global_step:
+            return self.evaluate()
+        return self._measured[1]
+
+    def _score(self, batch: Batch) -> Scores:
+        _, scores = self.compute_loss(
+            cast("nn.Module", self.model), self._prepare_inputs(batch), return_outputs=True
+        )
+        return cast("Scores", scores)
