@@ -26,7 +26,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench.environment import environment
 from fakes.checkpoint import write_tiny_checkpoint
 from fakes.engine import STREAM, TinyNetwork
-
 from livestar.engine import Engine, GateSettings, StreamSettings
 from livestar.engine.state import StreamState
 from livestar.kv import Content, PositionPolicy
@@ -90,7 +89,9 @@ def summary(found: np.ndarray) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--model", type=Path, help="checkpoint folder; a tiny random network when absent")
     parser.add_argument("--frames", type=int, default=80)
     parser.add_argument("--max-trunk-tokens", type=int, default=640)

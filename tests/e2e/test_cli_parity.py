@@ -172,7 +172,6 @@ def test_missing_frames_are_one_sentence(golden_dir: Path, tmp_path: Path, enter
     assert "the golden files speak of frame 1, but frames/ holds 0" in got.err
 
 
-@pytest.mark.xfail(reason="evaluation/parity.py lets these through as raw exceptions, or as a pass")
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"{}", b"[]", b"[{}]", b"[1]", b"null"])
 @pytest.mark.parametrize("name", ["scam.json", "peak_end.json", "tokenizer.json"])
 def test_a_damaged_golden_file_is_one_sentence(
@@ -185,7 +184,6 @@ def test_a_damaged_golden_file_is_one_sentence(
     assert name in got.err
 
 
-@pytest.mark.xfail(reason="evaluation/parity_network.py lets safetensors' own error through")
 def test_a_truncated_golden_tensor_file_is_one_sentence(
     golden_dir: Path, tmp_path: Path, enter: Enter
 ) -> None:

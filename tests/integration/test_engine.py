@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 
 import pytest
@@ -357,10 +358,8 @@ def test_questions_that_keep_coming_do_not_starve_a_frame_that_waits_for_room(ti
     engine.submit_frame(STREAM, tiny_network.frame(number + 2))
     decided = []
     for _ in range(200):
-        try:
+        with contextlib.suppress(CapacityExceeded):
             engine.ask(STREAM, "What is there?")
-        except CapacityExceeded:
-            pass
         decided += decisions_of(engine.step())
         if len(decided) == 2:
             return

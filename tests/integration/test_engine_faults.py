@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from fakes.engine import STREAM, TinyNetwork, run
 
+from fakes.engine import STREAM, TinyNetwork, run
 from livestar.core.decision import Action, Answer, Decision, Ending, Rule, StreamFailed, TextPiece
 from livestar.core.errors import InvalidInput, NotFound
 from livestar.core.ids import ChannelId, StreamId
@@ -17,7 +17,12 @@ pytestmark = pytest.mark.integration
 
 
 def settings(mode: Mode = Mode.BRANCH, **changes: object) -> StreamSettings:
-    values = {"mode": mode, "gate": GateSettings(alpha=1.0), "max_caption_tokens": 6, "max_trunk_tokens": 3000}
+    values = {
+        "mode": mode,
+        "gate": GateSettings(alpha=1.0),
+        "max_caption_tokens": 6,
+        "max_trunk_tokens": 3000,
+    }
     return StreamSettings(**(values | changes))
 
 

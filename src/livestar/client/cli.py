@@ -13,6 +13,7 @@ from rich.console import Console
 
 from livestar import __version__
 from livestar.client import synth_command
+from livestar.client.demo_command import demo
 from livestar.client.eval_command import evaluate
 from livestar.client.plain_text import printable
 from livestar.client.watch_command import watch
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 app.command(no_args_is_help=True)(watch)
 app.command("eval", no_args_is_help=True)(evaluate)
+app.command()(demo)
 app.add_typer(synth_command.app, name="synth")
 
 

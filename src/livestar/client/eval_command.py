@@ -14,6 +14,7 @@ from rich.console import Console, Group
 from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 from rich.table import Table
 
+from livestar.client.model_folder import Recommended, find_model
 from livestar.core.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -24,7 +25,9 @@ NARRATION = ("facts_right", "facts_told", "tim_cover", "tim_redun", "tim_diff_s"
 
 
 def evaluate(
-    model: Annotated[Path, typer.Option(metavar="DIR", help="Checkpoint folder.")],
+    model: Annotated[
+        str, typer.Option(metavar="MODEL", help="'nano', which is shipped, or a checkpoint folder.")
+    ],
     data: Annotated[Path, typer.Option(metavar="DIR", help="Folder that `livestar synth render` wrote.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")] = False,
     tasks: Annotated[
@@ -32,8 +35,11 @@ def evaluate(
     ] = "all",
     limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="The first N clips only.")] = None,
     alpha: Annotated[
-        float, typer.Option(metavar="FACTOR", help="Sensitivity of the narration, at least 1.")
-    ] = 1.03,
+        float | None,
+        typer.Option(
+            metavar="FACTOR", help="Sensitivity of the narration, at least 1 [default: the model's]."
+        ),
+    ] = None,
     question_alpha: Annotated[
         float | None,
         typer.Option(metavar="FACTOR", help="Sensitivity of standing questions; --alpha when left out."),
@@ -45,14 +51,15 @@ def evaluate(
         ),
     ] = "branch",
     max_trunk_tokens: Annotated[
-        int, typer.Option(metavar="TOKENS", help="How much of the video is remembered.")
-    ] = 6000,
+        int | None,
+        typer.Option(metavar="TOKENS", help="How much of the video is remembered [default: the model's]."),
+    ] = None,
     device: Annotated[str, typer.Option(metavar="NAME", help="'cpu', 'cuda' or 'cuda:N'.")] = "cpu",
     dtype: Annotated[str, typer.Option(metavar="TYPE", help="'float32' or 'bfloat16'.")] = "float32",
 ) -> None:
     """Score a checkpoint on SynthStar: facts, timing, questions and grounding, per family.
 
-    Example: livestar eval --model LiveStar_8B --data clips --json
+    Example: livestar eval --model nano --data clips --json
     """
     progress = Progress(
         *Progress.get_default_columns()[:2],
@@ -67,9 +74,13 @@ def evaluate(
         from livestar.evaluation.synthstar_folder import read_clips, watch_folder
         from livestar.model import LoadedModel
 
-        settings = _settings(mode, alpha, question_alpha, max_trunk_tokens, tasks)
+        folder = find_model(model)
+        own = Recommended.of(folder)
+        settings = _settings(
+            mode, alpha or own.alpha, question_alpha, max_trunk_tokens or own.max_trunk_tokens, tasks
+        )
         clips = read_clips(data, limit)
-        loaded = LoadedModel.from_directory(model, dtype=dtype_named(dtype), device=device_named(device))
+        loaded = LoadedModel.from_directory(folder, dtype=dtype_named(dtype), device=device_named(device))
         progress.remove_task(waiting)
         frames = progress.add_task("watching", total=sum(clip.num_frames for clip in clips))
         watched = list(watch_folder(loaded, data, clips, settings, lambda: progress.advance(frames)))

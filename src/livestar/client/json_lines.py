@@ -8,7 +8,7 @@ import math
 import typer
 
 from livestar.client.timed_question import Asked
-from livestar.core.decision import Answer, Decision, Event, FrameDropped, TextPiece
+from livestar.core.decision import Answer, Decision, Event, FrameDropped, StreamFailed, TextPiece
 
 
 class JsonLines:
@@ -60,6 +60,8 @@ def to_json(event: Event | Asked) -> str | None:
             )
         case FrameDropped():
             return _line(event="frame_dropped", frame=event.frame, pts_s=event.pts_ns / 1e9)
+        case StreamFailed():
+            return _line(event="stream_failed", reason=str(event.error))
         case TextPiece():
             return None
 

@@ -8,10 +8,11 @@ from pathlib import Path
 import torch
 
 from livestar.client.timed_question import Asked, TimedQuestion
-from livestar.core.decision import Event
+from livestar.core.decision import Event, StreamFailed
 from livestar.core.frame import EncodedFrame
 from livestar.core.ids import StreamId
 from livestar.engine import Engine, EngineSettings, StreamSettings
+from livestar.engine.state import check_settings
 from livestar.media import SampledFrame, VideoSource, pace
 from livestar.model import LoadedModel
 
@@ -60,6 +61,8 @@ class LocalWatcher:
             FailedPrecondition: standing questions in mode `reference`.
             BadVideo: while iterating: the video breaks off in a way that cannot be read over.
         """
+        network = self._model.network.config.llm_config
+        check_settings(settings, self._model.template, max_positions=network.max_position_embeddings)
         page_size = EngineSettings().page_size
         engine = Engine.of(self._model, EngineSettings(num_pages=settings.max_rows // page_size + 2))
         engine.open_stream(STREAM, settings)
@@ -74,7 +77,7 @@ class LocalWatcher:
         frame: SampledFrame | None = None
         for frame in frames:
             engine.submit_frame(STREAM, self._encode(frame))
-            yield from engine.run_until_idle()
+            yield from _until_idle(engine)
             while waiting and waiting[0].at_s <= frame.pts_ns / 1e9:
                 yield from _ask(engine, waiting.pop(0), frame)
         if frame is not None:
@@ -90,4 +93,12 @@ def _ask(engine: Engine, question: TimedQuestion, frame: SampledFrame) -> Iterat
     """Asks about what has been seen up to `frame`, and waits for the answer."""
     asked = engine.ask(STREAM, question.text)
     yield Asked(asked, frame.number, frame.pts_ns, question.text)
-    yield from engine.run_until_idle()
+    yield from _until_idle(engine)
+
+
+def _until_idle(engine: Engine) -> Iterator[Event]:
+    """The engine's events; a stream that failed ends the watching with its error."""
+    for event in engine.run_until_idle():
+        if isinstance(event, StreamFailed):
+            raise event.error
+        yield event

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from livestar.client.json_lines import JsonLines
+from livestar.client.model_folder import Recommended, find_model
 from livestar.client.plain_text import counted
 from livestar.client.timed_question import TimedQuestion
 from livestar.core.errors import InvalidInput
@@ -25,7 +26,9 @@ def watch(
     video: Annotated[
         str, typer.Argument(metavar="VIDEO", help="A video file, or an address (https://, rtsp:// …).")
     ],
-    model: Annotated[Path, typer.Option(metavar="DIR", help="Checkpoint folder.")],
+    model: Annotated[
+        str, typer.Option(metavar="MODEL", help="'nano', which is shipped, or a checkpoint folder.")
+    ] = "nano",
     fps: Annotated[float, typer.Option(metavar="RATE", help="Frames to watch per second of video.")] = 1.0,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON line per decision, for programs.")
@@ -34,12 +37,12 @@ def watch(
         bool, typer.Option("--realtime", help="Watch at the pace of life, like a live stream.")
     ] = False,
     alpha: Annotated[
-        float,
+        float | None,
         _gate(
             metavar="FACTOR",
-            help="Speak when the last caption has become more perplexing by this factor, at least 1.",
+            help="Speak when the last caption has become more perplexing by this factor, at least 1 [default: the model's].",
         ),
-    ] = 1.03,
+    ] = None,
     min_gap: Annotated[float, _gate(metavar="SECONDS", help="Stay silent for so long after speaking.")] = 0.0,
     max_silence: Annotated[
         float | None, _gate(metavar="SECONDS", help="Speak again after so long, whatever happens.")
@@ -64,14 +67,15 @@ def watch(
         int, _machine(metavar="TOKENS", help="Captions are cut off at this length.")
     ] = 256,
     max_trunk_tokens: Annotated[
-        int, _machine(metavar="TOKENS", help="How much of the video is remembered.")
-    ] = 6000,
+        int | None,
+        _machine(metavar="TOKENS", help="How much of the video is remembered [default: the model's]."),
+    ] = None,
     device: Annotated[str, _machine(metavar="NAME", help="'cpu', 'cuda' or 'cuda:N'.")] = "cpu",
     dtype: Annotated[str, _machine(metavar="TYPE", help="'float32' or 'bfloat16'.")] = "float32",
 ) -> None:
     """Watch a video and narrate it: a new caption whenever the last one has become perplexing.
 
-    Example: livestar watch clip.mp4 --model LiveStar_8B --ask "12:How many people are there?"
+    Example: livestar watch clip.mp4 --ask "12:How many people are there?"
     """
     questions = tuple(map(TimedQuestion.parse, ask or ()))
     if not 0 < fps < float("inf"):
@@ -88,6 +92,11 @@ def watch(
 
             if mode not in list(Mode):
                 raise InvalidInput(f"--mode is {' or '.join(map(repr, map(str, Mode)))}, not '{mode}'")
+            folder = find_model(model)
+            recommended = Recommended.of(folder)
+            alpha = recommended.alpha if alpha is None else alpha
+            if max_trunk_tokens is None:
+                max_trunk_tokens = recommended.max_trunk_tokens
             with _as_invalid_input():
                 settings = StreamSettings(
                     mode=Mode(mode),
@@ -96,7 +105,7 @@ def watch(
                     max_trunk_tokens=max_trunk_tokens,
                     max_channels=len(standing or ()),
                 )
-            watcher = LocalWatcher(model, dtype=dtype_named(dtype), device=device_named(device))
+            watcher = LocalWatcher(folder, dtype=dtype_named(dtype), device=device_named(device))
             events = watcher.watch(
                 source,
                 settings,

@@ -7,12 +7,14 @@ the checks that need the checkpoint's weights.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError
 
 from livestar.core.errors import BadAnnotation, CheckpointError
 from livestar.core.ids import FrameNumber
@@ -90,14 +92,14 @@ def check_peak_end(path: Path) -> bool:
     policy = PublishedPeakEnd(trigger_frames=0)
     return all(
         sorted(_numbers(ledger) - policy.plan(ledger).frames) == sorted(case["keep_frames"])
-        for case in read_json(path)
+        for case in read_cases(path)
         for ledger in [_ledger(case["ledger"])]
     )
 
 
 def check_scam(path: Path) -> bool:
     """Visibility, positions and leaf columns of every segment list."""
-    return all(_scam_case_equal(case) for case in read_json(path))
+    return all(_scam_case_equal(case) for case in read_cases(path))
 
 
 def check_tokenizer(directory: Path) -> bool | None:
@@ -106,12 +108,14 @@ def check_tokenizer(directory: Path) -> bool | None:
     if not (strings.exists() and dialogue.exists()):
         return None
     tokenizer = Tokenizer.from_directory(directory)
-    for case in read_json(strings):
-        ids = [tokenizer.bos_id, *tokenizer.encode_template(case["text"])]
-        if ids != case["ids"] or tokenizer.decode(ids) != case["decoded"]:
-            return False
+    with reading(strings):
+        for case in read_cases(strings):
+            ids = [tokenizer.bos_id, *tokenizer.encode_template(case["text"])]
+            if ids != case["ids"] or tokenizer.decode(ids) != case["decoded"]:
+                return False
     template = read_json(dialogue)
-    return bool([tokenizer.bos_id, *tokenizer.encode_template(_prompt(template))] == template["ids"])
+    with reading(dialogue):
+        return bool([tokenizer.bos_id, *tokenizer.encode_template(_prompt(template))] == template["ids"])
 
 
 def check_resize(source: Path, expected: Path) -> bool:
@@ -132,6 +136,40 @@ def check_timing(truth: Path, predictions: Path, expected: Path) -> bool:
     )
 
 
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Within: whatever a golden file of the wrong shape makes fail is the file's fault, and named.
+
+    Raises:
+        BadAnnotation: instead of the error.
+    """
+    try:
+        yield
+    except (
+        AttributeError,
+        LookupError,
+        OSError,
+        RuntimeError,
+        SafetensorError,
+        TypeError,
+        ValueError,
+    ) as error:
+        reason = type(error).__name__ + (f": {error}" if str(error) else "")
+        raise BadAnnotation(f"{path.name} does not have the shape of a golden file ({reason}).") from error
+
+
+def read_cases(path: Path) -> list[Any]:
+    """The cases of a golden JSON file that holds a list of them.
+
+    Raises:
+        BadAnnotation: it holds none.
+    """
+    cases = read_json(path)
+    if not isinstance(cases, list) or not cases:
+        raise BadAnnotation(f"{path.name} holds no cases.")
+    return cases
+
+
 def read_json(path: Path) -> Any:
     """The contents of a golden JSON file.
 
@@ -140,12 +178,15 @@ def read_json(path: Path) -> Any:
     """
     try:
         return _parse(path.read_text(encoding="utf-8"), path)
-    except OSError as error:
-        raise BadAnnotation(f"{path.name} cannot be read: {error.strerror}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadAnnotation(f"{path.name} cannot be read as text: {error}") from error
 
 
 def _optional(check: Callable[..., bool], *paths: Path) -> bool | None:
-    return check(*paths) if all(path.exists() for path in paths) else None
+    if not all(path.exists() for path in paths):
+        return None
+    with reading(paths[-1]):
+        return check(*paths)
 
 
 def _parse(text: str, path: Path) -> Any:

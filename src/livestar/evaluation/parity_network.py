@@ -24,7 +24,7 @@ from livestar.engine.gate import NS_PER_S
 from livestar.engine.runner import Runner, penalise
 from livestar.engine.speech import Speech, SpeechSettings, speak
 from livestar.engine.steps import Steps, Task
-from livestar.evaluation.parity import read_json
+from livestar.evaluation.parity import read_json, reading
 from livestar.kv import Content, Sampling, Trunk, VisualSpan
 from livestar.model import (
     DenseAttend,
@@ -37,6 +37,9 @@ from livestar.model import (
 )
 
 STREAM = StreamId("parity")
+
+STAGES = {"pixel_values", "vision_hidden", "pixel_shuffled", "merged_tokens", "projected"}
+"""What features.safetensors holds."""
 
 
 def check_network(directory: Path) -> dict[str, Any]:
@@ -51,18 +54,22 @@ def check_network(directory: Path) -> dict[str, Any]:
     network = _Network(directory)
     report: dict[str, Any] = {}
     if (path := directory / "features.safetensors").exists():
-        report["features_max_abs_err"] = network.features_error(load_file(path))
+        with reading(path):
+            report["features_max_abs_err"] = network.features_error(load_file(path))
     if (path := directory / "logits.safetensors").exists():
-        report["logits_max_abs_err"] = network.logits_error(load_file(path))
+        with reading(path):
+            report["logits_max_abs_err"] = network.logits_error(load_file(path))
     texts_equal: list[bool] = []
     if (path := directory / "sved_trace.json").exists():
         golden = read_json(path)
-        traces = [network.replay(golden, trace) for trace in golden["traces"]]
-        report["perplexity_max_rel_err"] = max(replay.perplexity_error for replay in traces)
-        report["decisions_equal"] = all(replay.decisions_equal for replay in traces)
-        texts_equal += [replay.texts_equal for replay in traces]
+        with reading(path):
+            traces = [network.replay(golden, trace) for trace in golden["traces"]]
+            report["perplexity_max_rel_err"] = max(replay.perplexity_error for replay in traces)
+            report["decisions_equal"] = all(replay.decisions_equal for replay in traces)
+            texts_equal += [replay.texts_equal for replay in traces]
     if (path := directory / "generation.json").exists():
-        texts_equal.append(network.generation_equal(read_json(path)))
+        with reading(path):
+            texts_equal.append(network.generation_equal(read_json(path)))
     if texts_equal:
         report["generated_equal"] = all(texts_equal)
     return report
@@ -83,8 +90,14 @@ class Replay:
     texts_equal: bool = True
 
     def compare(self, got: float, want: float) -> None:
-        """Takes a perplexity in; a NaN counts as infinitely wrong."""
-        error = abs(got - want) / abs(want)
+        """Takes a perplexity in; a NaN counts as infinitely wrong.
+
+        Raises:
+            ValueError: the expected one is no perplexity.
+        """
+        if not want > 0:
+            raise ValueError(f"{want} is no perplexity")
+        error = abs(got - want) / want
         self.perplexity_error = max(self.perplexity_error, error if math.isfinite(error) else math.inf)
 
 
@@ -102,6 +115,8 @@ class _Network:
         """Largest absolute error over every stage of the vision path."""
         with torch.inference_mode():
             model, config = self._model, self._model.config
+            if not len(golden["pixel_values"]) or not golden.keys() >= STAGES:
+                raise ValueError(f"features need frames and {', '.join(sorted(STAGES))}")
             pixels = torch.cat([self._pixels(number) for number in range(1, len(golden["pixel_values"]) + 1)])
             hidden = model.vision_model(pixels)
             side = config.vision_config.grid_size
@@ -135,6 +150,8 @@ class _Network:
         """Runs the online loop in mode `reference`, a frame at a time, with the published text round trip."""
         generation = golden["generation"]
         steps = {step["frame"]: step for step in trace["steps"]}
+        if not steps or min(steps) < 1:
+            raise ValueError("a trace has steps, and frames count from 1")
         replay, engine = Replay(), self._engine()
         current = 0
 
@@ -170,6 +187,8 @@ class _Network:
 
     def generation_equal(self, golden: Mapping[str, Any]) -> bool:
         """Greedy generation with and without penalty, another stop id, and the penalty alone."""
+        if len(golden["penalty_1.05"]) < 2:
+            raise ValueError("nothing was generated")
         stop = self._template.stop_id
         cases = [
             (golden["penalty_1.05"], 1.05, stop),
