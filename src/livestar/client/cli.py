@@ -18,6 +18,7 @@ from livestar.client.eval_command import evaluate
 from livestar.client.plain_text import printable
 from livestar.client.watch_command import watch
 from livestar.core.errors import LiveStarError
+from livestar.training.train import train
 
 USER_ERROR = 2
 FAILED_CHECK = 1
@@ -33,6 +34,7 @@ app.command(no_args_is_help=True)(watch)
 app.command("eval", no_args_is_help=True)(evaluate)
 app.command()(demo)
 app.add_typer(synth_command.app, name="synth")
+app.command(no_args_is_help=True)(train)
 
 
 @app.command(no_args_is_help=True)
