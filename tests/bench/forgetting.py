@@ -15,20 +15,28 @@ import json
 import math
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench.environment import environment
 from fakes.checkpoint import write_tiny_checkpoint
 from fakes.engine import STREAM, TinyNetwork
+from livestar.core.frame import EncodedFrame
+from livestar.core.ids import FrameNumber
 from livestar.engine import Engine, GateSettings, StreamSettings
+from livestar.engine.gate import NS_PER_S
 from livestar.engine.state import StreamState
 from livestar.kv import Content, PositionPolicy
+from livestar.model import LoadedModel
+from livestar.synth import Split, make_clip
+
+Frames = Callable[[int], EncodedFrame[torch.Tensor]]
 
 
 def held_nll(engine: Engine, state: StreamState) -> float:
@@ -61,14 +69,31 @@ def recomputed(engine: Engine, state: StreamState) -> Iterator[None]:
         segment.positions = old_positions
 
 
-def differences(network: TinyNetwork, settings: StreamSettings, num_frames: int) -> np.ndarray:
+def random_scenes(network: TinyNetwork) -> Frames:
+    return lambda number: network.frame(number, scene=number // 6)
+
+
+def parking_lot(network: TinyNetwork, num_frames: int) -> Frames:
+    clip = make_clip("parking", 5, num_frames + 1, Split.VAL)
+    model = LoadedModel(network.model, network.tokenizer, network.template)
+
+    def frame(number: int) -> EncodedFrame[torch.Tensor]:
+        tokens = model.see([clip.render(number - 1)])[0]
+        return EncodedFrame(FrameNumber(number), (number - 1) * NS_PER_S, tokens)
+
+    return frame
+
+
+def differences(
+    network: TinyNetwork, settings: StreamSettings, frames: Frames, num_frames: int
+) -> np.ndarray:
     """Cached minus recomputed NLL after every frame."""
     engine = network.engine()
     engine.open_stream(STREAM, settings)
     state = engine.stream(STREAM).state
     found = []
     for number in range(1, num_frames + 1):
-        engine.submit_frame(STREAM, network.frame(number, scene=number // 6))
+        engine.submit_frame(STREAM, frames(number))
         for _ in engine.run_until_idle():
             pass
         cached = held_nll(engine, state)
@@ -92,7 +117,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--model", type=Path, help="checkpoint folder; a tiny random network when absent")
+    parser.add_argument(
+        "--model",
+        type=Path,
+        help="checkpoint folder, shown a SynthStar clip; a tiny random network when absent",
+    )
     parser.add_argument("--frames", type=int, default=80)
     parser.add_argument("--max-trunk-tokens", type=int, default=640)
     options = parser.parse_args()
@@ -111,7 +140,8 @@ def main() -> None:
                 max_trunk_tokens=limit,
                 positions=positions,
             )
-            rows[name] = summary(differences(network, settings, options.frames))
+            frames = parking_lot(network, options.frames) if options.model else random_scenes(network)
+            rows[name] = summary(differences(network, settings, frames, options.frames))
     report = {
         "bench": "forgetting",
         "model": str(options.model or "tiny random network"),
