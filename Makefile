@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 GOLDEN ?= $(if $(LIVESTAR_GOLDEN_DIR),$(LIVESTAR_GOLDEN_DIR),$(wildcard ../shared/golden/livestar-tiny))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all check lint type contracts parity bench clean
+.PHONY: help setup demo test test-slow check lint type contracts parity bench clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -23,8 +23,8 @@ demo: setup ## watch the bundled clip and narrate it in the terminal
 test: setup ## the fast, hermetic tests (under two minutes on two cores)
 	LIVESTAR_GOLDEN_DIR="$(GOLDEN)" $(BIN)/pytest -n auto
 
-test-all: setup ## those, and the slow ones
-	LIVESTAR_GOLDEN_DIR="$(GOLDEN)" $(BIN)/pytest -n auto -m 'not gpu and not bench'
+test-slow: setup ## the slow ones
+	LIVESTAR_GOLDEN_DIR="$(GOLDEN)" $(BIN)/pytest -n auto -m 'slow and not gpu and not bench'
 
 check: lint type contracts ## lint, types and import contracts
 
