@@ -56,12 +56,6 @@ class PagePool:
         """Pages that no stream owns."""
         return len(self._free)
 
-    @property
-    def row_bytes(self) -> int:
-        """Bytes that one token costs over all layers, keys and values."""
-        layers, _, heads, width = self.keys_LRKH.shape
-        return 2 * layers * heads * width * self.keys_LRKH.element_size()
-
     def can_allocate(self, num_pages: int) -> bool:
         """Whether `allocate(num_pages)` would succeed now."""
         return num_pages <= len(self._free)
