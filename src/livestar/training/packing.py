@@ -46,8 +46,9 @@ class Question:
 class WatchedFrame:
     """A frame that the trunk holds.
 
-    `number` counts the stream's frames from 1; `event` the events, and never falls. `caption` is what is to be said
-    at this frame, None where nothing is trained.
+    `number` counts the stream's frames from 1; `event` the clips of the trunk, and never falls: they are the events, or what
+    a stream that speaks late or twice takes for them. `caption` is what is to be said at this frame, None where nothing is
+    trained.
     """
 
     number: int
@@ -58,7 +59,7 @@ class WatchedFrame:
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """The terminal caption of an event of which no frame with a caption is left; stands behind the event's frames."""
+    """A terminal caption that is not trained, of a clip whose last caption is not its own; stands behind the clip's frames."""
 
     event: int
     caption: str

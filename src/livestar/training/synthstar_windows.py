@@ -8,11 +8,12 @@ end every frame. Frames are at whole seconds, where SynthStar's facts can be see
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from random import Random
 
 from livestar.synth import Clip, QuestionChain, StandingQuestion
+from livestar.training.boundaries import Boundaries, TrunkClips
 from livestar.training.packing import LeafKind, Question, Remembered, Watched, WatchedFrame
 
 MAX_STANDING = 3
@@ -28,6 +29,8 @@ class WindowSettings:
         thinned: share of windows after a long past.
         max_past_events: events that a thinned window remembers, at most.
         paraphrased: share of captions that are told in other words (or, for grounding, as a sentence of its own).
+        queried: share of captions that are told as a sentence of its own, as a grounding query has it.
+        boundaries: where the trunk ends its clips; the default ends them where the events end.
         max_number: streams are joined at a frame up to this number.
         min_seconds: shortest clip.
         max_seconds: longest clip of dense windows; thinned ones come from clips up to eight times as long.
@@ -37,6 +40,8 @@ class WindowSettings:
     thinned: float = 0.4
     max_past_events: int = 24
     paraphrased: float = 0.0
+    queried: float = 0.0
+    boundaries: Boundaries = field(default_factory=Boundaries)
     max_number: int = 2000
     min_seconds: int = 40
     max_seconds: int = 80
@@ -44,7 +49,7 @@ class WindowSettings:
     def __post_init__(self) -> None:
         if not 2 <= self.num_frames < self.min_seconds <= self.max_seconds:
             raise ValueError("2 <= num_frames < min_seconds <= max_seconds must hold")
-        for name in ("thinned", "paraphrased"):
+        for name in ("thinned", "paraphrased", "queried"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is a share, not {getattr(self, name)}")
 
@@ -110,19 +115,17 @@ def watch(clip: Clip, span: Span, settings: WindowSettings, dice: Random) -> Wat
     offset = joined - (span.start if is_start else 0)
     items: list[WatchedFrame | Remembered] = []
     at_second: dict[int, int] = {}
-    event = span.first_event
+    trunk = TrunkClips(clip, span.first_event, settings.boundaries, dice)
     for second in span.seconds:
-        while event < (now := _event_at(clip, second)):
-            if not any(
-                isinstance(item, WatchedFrame) and item.event == event and item.caption for item in items
-            ):
-                items.append(Remembered(event, clip.events[event].narration))
-            event += 1
+        now, dense = _event_at(clip, second), second >= span.start
+        items += trunk.ended_before(now, dense=dense)
         is_onset = second == 0 or _event_at(clip, second - 1) < now or (is_start and second == span.start)
         caption = _told(clip, now, dice, settings, opens=is_start and now == span.first_event)
         at_second[second] = len(items)
-        dense = second >= span.start
-        items.append(WatchedFrame(second + offset, now, caption if dense else None, is_onset and dense))
+        items.append(
+            WatchedFrame(second + offset, trunk.number, caption if dense else None, is_onset and dense)
+        )
+        trunk.showed(now, told=dense)
     questions = _questions(clip, span, dice)
     return Watched(tuple(items), is_start, tuple((at_second[t], question) for t, question in questions))
 
@@ -131,6 +134,8 @@ def _told(clip: Clip, event: int, dice: Random, settings: WindowSettings, *, ope
     """The canonical narration; one that opens a stream in the middle of a clip carries on from nothing."""
     told = clip.events[event]
     if opens and event:
+        return _query(clip, event)
+    if settings.queried and dice.random() < settings.queried:
         return _query(clip, event)
     if dice.random() < settings.paraphrased:
         return dice.choice([*told.paraphrases, _query(clip, event)])

@@ -48,6 +48,16 @@ def train(
     num_frames: Annotated[int, Option(help="Frames of a SynthStar window.")] = 28,
     thinned: Annotated[float, Option(help="Share of windows after a long, mostly forgotten past.")] = 0.4,
     paraphrased: Annotated[float, Option(help="Share of captions told in other words.")] = 0.0,
+    queried: Annotated[
+        float, Option(help="Share of captions told as a sentence of its own, for grounding.")
+    ] = 0.0,
+    late: Annotated[float, Option(help="Share of the trunk's clips that end late.")] = 0.0,
+    doubled: Annotated[
+        float, Option(help="Share of frames at which a clip ends though its event goes on.")
+    ] = 0.0,
+    misheard: Annotated[
+        float, Option(help="Share of the trunk's captions that tell another event of the video.")
+    ] = 0.0,
     reuse: Annotated[int, Option(help="Windows made from one rendering.")] = 1,
     variant: Annotated[Literal["paper", "released"], Option(help="Form of SCAM.")] = "paper",
     max_tokens: Annotated[int, Option(help="Length of a sequence.")] = 2048,
@@ -70,6 +80,7 @@ def train(
 ) -> None:
     """Train a LiveStar model on SynthStar, rendered on the fly, or on OmniStar's conversations."""
     from livestar.training import run as runs
+    from livestar.training.boundaries import Boundaries
     from livestar.training.progress import Plan
     from livestar.training.synthstar_windows import WindowSettings
 
@@ -104,7 +115,13 @@ def train(
                 families=tuple(family or ()),
                 omnistar=omnistar,
                 omnistar_root=omnistar_root,
-                windows=WindowSettings(num_frames=num_frames, thinned=thinned, paraphrased=paraphrased),
+                windows=WindowSettings(
+                    num_frames=num_frames,
+                    thinned=thinned,
+                    paraphrased=paraphrased,
+                    queried=queried,
+                    boundaries=Boundaries(late, doubled, misheard),
+                ),
                 reuse=reuse,
                 variant=variant,
                 max_tokens=max_tokens,
