@@ -11,7 +11,7 @@ import json
 import resource
 import sys
 import time
-from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser, Namespace
+from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser, BooleanOptionalAction, Namespace
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import asdict
@@ -240,7 +240,7 @@ def _options(arguments: Sequence[str] | None) -> Namespace:
     add("--max-shard-mb", type=float, default=15.0, help="largest weights file, in 10^6 bytes")
     add("--device", choices=("cuda", "cpu"), default="cuda" if on_gpu else "cpu", help="where")
     add("--attention", choices=("flex", "dense"), help="flex on a GPU, dense on a CPU when left out")
-    add("--no-compile", dest="compiled", action="store_false", default=None, help="as on a CPU")
+    add("--compile", dest="compiled", action=BooleanOptionalAction, help="on a GPU when left out")
     options = parser.parse_args(arguments)
     if options.attention is None:
         options.attention = "flex" if options.device == "cuda" else "dense"
