@@ -1,6 +1,6 @@
 """What to keep of a long stream: pure policies over a ledger of what the trunk holds."""
 
-from livestar.memory.baselines import Fifo, KeepEverything, RandomDrop, Uniform
+from livestar.memory.baselines import Fifo, KeepEverything, RandomDrop, Recent, Uniform
 from livestar.memory.bound import BoundedMemory
 from livestar.memory.budget import TokenBudget
 from livestar.memory.ledger import CaptionEntry, Forget, FrameEntry, Ledger, apply
@@ -19,6 +19,7 @@ __all__ = [
     "ProbabilisticPeakEnd",
     "PublishedPeakEnd",
     "RandomDrop",
+    "Recent",
     "TokenBudget",
     "Uniform",
     "apply",

@@ -20,6 +20,33 @@ class KeepEverything:
         return Forget()
 
 
+@dataclass(frozen=True)
+class Recent:
+    """Keeps the newest `num_frames` frames, the one that comes included, and no caption.
+
+    A plan is asked for before a frame comes, so it leaves one frame fewer.
+
+    Source: SimpleStream, the baseline of the last few frames.
+
+    Raises:
+        ValueError: `num_frames` is less than 1.
+    """
+
+    num_frames: int = 4
+
+    def __post_init__(self) -> None:
+        if self.num_frames < 1:
+            raise ValueError(f"num_frames is at least 1, not {self.num_frames}")
+
+    def plan(self, ledger: Ledger) -> Forget:
+        """Returns all captions and all but the newest frames."""
+        older = ledger.frames[: max(0, len(ledger.frames) - self.num_frames + 1)]
+        return Forget(
+            frames=frozenset(frame.number for frame in older),
+            captions=frozenset(caption.clip for caption in ledger.captions),
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Fifo(BoundedMemory):
     """Forgets the oldest frame first."""

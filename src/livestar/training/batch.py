@@ -68,7 +68,15 @@ class Collate:
         Raises:
             ValueError: a sample is longer than `num_tokens`.
         """
-        packed = [shown.sample for shown in samples]
+        frames = [frame for shown in samples for frame in shown.frames]
+        return self.texts([shown.sample for shown in samples]) | {"frames_FHW3": joined_frames(frames)}
+
+    def texts(self, packed: Sequence[Sample]) -> Batch:
+        """All but the pictures.
+
+        Raises:
+            ValueError: a sample is longer than `num_tokens`.
+        """
         longest = max(len(sample.ids) for sample in packed)
         num_tokens = self.num_tokens or -(-longest // BLOCK) * BLOCK
         if longest > num_tokens:
@@ -84,13 +92,17 @@ class Collate:
             "ids_BT": ids_BT.int(),
             "positions_BT": torch.stack([_padded(s.position_ids, num_tokens, 0) for s in packed]).int(),
             "vis_until_BT": vis_BT.int(),
-            "frames_FHW3": torch.from_numpy(np.stack([frame for shown in samples for frame in shown.frames])),
             "visual_rows": (ids_BT.flatten() == self.img_context_id).nonzero().flatten(),
             "scored_rows_S": scored_S - 1,
             "targets_S": labels_BT.flatten()[scored_S],
             "leaf_of_S": torch.repeat_interleave(torch.arange(len(sizes_L)), sizes_L),
             "leaf_kind_L": torch.cat([s.leaves for s in packed]),
         }
+
+
+def joined_frames(frames: Sequence[NDArray[np.uint8]]) -> Tensor:
+    """Pictures of one size, uint8 [F, H, W, 3]."""
+    return torch.from_numpy(np.stack(frames))
 
 
 def _padded(x_N: Tensor, num_tokens: int, value: int) -> Tensor:

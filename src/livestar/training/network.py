@@ -63,7 +63,7 @@ class TrainingNetwork(nn.Module):
         self._compiled: tuple[Any, Any] | None = None
         if compiled:
             self._compiled = (
-                torch.compile(self._look, dynamic=False),
+                torch.compile(self.look, dynamic=False),
                 torch.compile(network.hidden_states, dynamic=False),
             )
 
@@ -80,7 +80,7 @@ class TrainingNetwork(nn.Module):
         """Scores a batch; see `batch.collate` for the inputs."""
         # Validation runs rarely: compiling the forward pass once more would cost more than it saves.
         compiled = self._compiled if torch.is_grad_enabled() else None
-        look, read = compiled or (self._look, self.network.hidden_states)
+        look, read = compiled or (self.look, self.network.hidden_states)
         embedded_BTD = self.network.embed_tokens(ids_BT)
         visual_RD = look(frames_FHW3).flatten(0, 1).to(embedded_BTD)
         x_BTD = embedded_BTD.flatten(0, 1).index_copy(0, visual_rows, visual_RD).view_as(embedded_BTD)
@@ -90,7 +90,7 @@ class TrainingNetwork(nn.Module):
         nll_S = F.cross_entropy(logits_SV, targets_S, reduction="none")
         return Scores(nll_S, logits_SV.argmax(-1) == targets_S)
 
-    def _look(self, frames_FHW3: Tensor) -> Tensor:
-        """Normalises as `livestar.model.to_pixels` does, but on the device."""
+    def look(self, frames_FHW3: Tensor) -> Tensor:
+        """Visual tokens [F, 16, D] of pictures; normalises as `livestar.model.to_pixels` does, but on the device."""
         pixels_F3HW = (frames_FHW3.permute(0, 3, 1, 2).float() / 255 - self._mean) / self._std
         return self.network.encode_images(pixels_F3HW)

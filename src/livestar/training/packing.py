@@ -8,7 +8,7 @@ the frame at which they are due, as leaves. Only captions and answers are scored
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Literal
 
@@ -16,19 +16,23 @@ import torch
 from torch import Tensor
 
 from livestar.model import ChatTemplate
-from livestar.training.scam import IGNORED, ScamVariant, Segment, scam_layout
+from livestar.training.scam import IGNORED, ScamLayout, ScamVariant, Segment, scam_layout
 
 MAX_KNOWN_TEXTS = 20_000
 """Texts whose ids a packer keeps."""
 
 
 class LeafKind(IntEnum):
-    """What a leaf trains; ONSET is the first caption of an event, CAPTION one that still holds."""
+    """What a leaf trains; ONSET is the first caption of an event, CAPTION one that still holds.
+
+    DECISION is no leaf of the sequence but a single label: whether to speak, where that is said by a token.
+    """
 
     ONSET = 0
     CAPTION = 1
     STANDING = 2
     CHAIN = 3
+    DECISION = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,10 @@ class Watched:
         if any(not isinstance(self.items[at], WatchedFrame) for at, _ in self.questions):
             raise ValueError("a question is asked at a frame")
 
+    def without_questions(self) -> Watched:
+        """The narration alone."""
+        return replace(self, questions=())
+
 
 @dataclass(frozen=True, eq=False)
 class Sample:
@@ -99,6 +107,8 @@ class Sample:
         leaves: int64[L]: `LeafKind` of every leaf, in the order of their scored tokens.
         leaf_sizes: int64[L]: scored tokens of every leaf.
         shown: numbers of the frames, in the order of their placeholders.
+        decisions: int64[D, 2]: rows after which it is decided whether to speak, and 1 where one speaks; only for methods
+            whose decision is no token.
     """
 
     ids: Tensor
@@ -108,32 +118,58 @@ class Sample:
     leaves: Tensor
     leaf_sizes: Tensor
     shown: tuple[int, ...]
+    decisions: Tensor = field(default_factory=lambda: torch.empty(0, 2, dtype=torch.int64))
 
 
 @dataclass
-class _Sequence:
+class PackingSequence:
+    """A sample in the making.
+
+    Attributes:
+        decisions: (row, whether one speaks after it).
+        others: see `Sample`; `segments` cover the ids.
+    """
+
     ids: list[int] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
     segments: list[Segment] = field(default_factory=list)
     leaves: list[LeafKind] = field(default_factory=list)
     leaf_sizes: list[int] = field(default_factory=list)
     shown: list[int] = field(default_factory=list)
+    decisions: list[tuple[int, bool]] = field(default_factory=list)
 
     def trunk(self, ids: Sequence[int], event: int | None = None) -> None:
+        """Appends ids that stay and are not scored."""
         self.ids += ids
         self.labels += [IGNORED] * len(ids)
         self.segments.append(Segment("trunk", len(ids), event))
 
-    def leaf(self, leaf: _Leaf, event: int | None) -> None:
+    def leaf(self, leaf: Leaf, event: int | None, *, stays: bool = False) -> None:
+        """Appends a leaf; one that stays is trunk for all that follows."""
         self.ids += (*leaf.prompt, *leaf.scored, *leaf.rest)
         self.labels += [IGNORED] * len(leaf.prompt) + [*leaf.scored] + [IGNORED] * len(leaf.rest)
-        self.segments.append(Segment("leaf", len(leaf), event))
+        self.segments.append(Segment("trunk" if stays else "leaf", len(leaf), event))
         self.leaves.append(leaf.kind)
         self.leaf_sizes.append(len(leaf.scored))
 
+    def sample(self, layout: ScamLayout) -> Sample:
+        """The finished sample."""
+        return Sample(
+            ids=torch.tensor(self.ids),
+            labels=torch.tensor(self.labels),
+            position_ids=layout.position_ids,
+            vis_until=layout.vis_until,
+            leaves=torch.tensor(self.leaves, dtype=torch.int64),
+            leaf_sizes=torch.tensor(self.leaf_sizes, dtype=torch.int64),
+            shown=tuple(self.shown),
+            decisions=torch.tensor(self.decisions, dtype=torch.int64).view(-1, 2),
+        )
+
 
 @dataclass(frozen=True, slots=True)
-class _Leaf:
+class Leaf:
+    """A block that ends with scored tokens and the rest of its turn."""
+
     kind: LeafKind
     prompt: tuple[int, ...]
     scored: tuple[int, ...]
@@ -191,8 +227,8 @@ class Packer:
 
     def _fitting(
         self, questions: Sequence[tuple[int, Question]], kept: set[int], room: int
-    ) -> dict[int, list[_Leaf]]:
-        leaves: dict[int, list[_Leaf]] = {}
+    ) -> dict[int, list[Leaf]]:
+        leaves: dict[int, list[Leaf]] = {}
         for at, question in questions:
             leaf = self._question(question)
             if at in kept and len(leaf) <= room:
@@ -203,11 +239,21 @@ class Packer:
     def _pack(
         self,
         items: Sequence[tuple[int, WatchedFrame | Remembered]],
-        questions: dict[int, list[_Leaf]],
+        questions: dict[int, list[Leaf]],
         *,
         from_start: bool,
     ) -> Sample:
-        template, sequence = self._template, _Sequence()
+        sequence = self._sequence(items, questions, from_start=from_start)
+        return sequence.sample(self._layout(sequence))
+
+    def _sequence(
+        self,
+        items: Sequence[tuple[int, WatchedFrame | Remembered]],
+        questions: dict[int, list[Leaf]],
+        *,
+        from_start: bool,
+    ) -> PackingSequence:
+        template, sequence = self._template, PackingSequence()
         sequence.trunk(self._opening(from_start))
         for at, item in items:
             if isinstance(item, Remembered):
@@ -217,22 +263,20 @@ class Packer:
             opening = () if from_start and not sequence.shown else template.user_open
             sequence.trunk((*opening, *self._line(item), *template.turn_close), item.event)
             sequence.shown.append(item.number)
-            for leaf in questions.get(at, ()):
-                sequence.leaf(leaf, None)
-            # The caption comes last at its frame: where it ends its event it joins the trunk, which questions at
-            # the same frame do not see yet.
-            if item.caption is not None:
-                sequence.leaf(self._caption(item), item.event)
-        layout = scam_layout(sequence.segments, self._variant)
-        return Sample(
-            ids=torch.tensor(sequence.ids),
-            labels=torch.tensor(sequence.labels),
-            position_ids=layout.position_ids,
-            vis_until=layout.vis_until,
-            leaves=torch.tensor(sequence.leaves, dtype=torch.int64),
-            leaf_sizes=torch.tensor(sequence.leaf_sizes, dtype=torch.int64),
-            shown=tuple(sequence.shown),
-        )
+            self._follow(sequence, item, questions.get(at, ()))
+        return sequence
+
+    def _follow(self, sequence: PackingSequence, frame: WatchedFrame, questions: Sequence[Leaf]) -> None:
+        """Appends what hangs off a frame."""
+        for leaf in questions:
+            sequence.leaf(leaf, None)
+        # The caption comes last at its frame: where it ends its event it joins the trunk, which questions at
+        # the same frame do not see yet.
+        if frame.caption is not None:
+            sequence.leaf(self._caption(frame), frame.event)
+
+    def _layout(self, sequence: PackingSequence) -> ScamLayout:
+        return scam_layout(sequence.segments, self._variant)
 
     def _opening(self, from_start: bool) -> tuple[int, ...]:  # noqa: FBT001 - private
         template = self._template
@@ -257,11 +301,11 @@ class Packer:
         template = self._template
         return (*template.assistant_open, *self._text(caption), *template.turn_close)
 
-    def _caption(self, frame: WatchedFrame) -> _Leaf:
+    def _caption(self, frame: WatchedFrame) -> Leaf:
         kind = LeafKind.ONSET if frame.is_onset else LeafKind.CAPTION
         return self._leaf(kind, (), frame.caption or "")
 
-    def _question(self, question: Question) -> _Leaf:
+    def _question(self, question: Question) -> Leaf:
         *earlier, (last, answer) = question.turns
         prompt = [*(i for asked, said in earlier for i in (*self._asked(asked), *self._turn(said)))]
         return self._leaf(question.kind, (*prompt, *self._asked(last)), answer)
@@ -270,10 +314,10 @@ class Packer:
         template = self._template
         return (*template.user_open, *self._text(question.strip()), *template.turn_close)
 
-    def _leaf(self, kind: LeafKind, prompt: tuple[int, ...], answer: str) -> _Leaf:
+    def _leaf(self, kind: LeafKind, prompt: tuple[int, ...], answer: str) -> Leaf:
         template = self._template
         scored = (*self._text(answer), template.stop_id)
-        return _Leaf(kind, (*prompt, *template.assistant_open), scored, template.turn_close[1:])
+        return Leaf(kind, (*prompt, *template.assistant_open), scored, template.turn_close[1:])
 
     def _item_tokens(self, item: WatchedFrame | Remembered) -> int:
         if isinstance(item, Remembered):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from random import Random
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -16,6 +18,8 @@ from livestar.synth.split import SEEDS_PER_SPLIT
 from livestar.training.batch import ShownSample
 from livestar.training.packing import Packer
 from livestar.training.synthstar_windows import Span, WindowSettings, clip_seconds, draw_span, watch
+
+T_co = TypeVar("T_co", covariant=True)
 
 
 @dataclass(frozen=True)
@@ -58,8 +62,53 @@ class ClipSource:
     reuse: int = 1
 
 
-class SynthStarWindows(IterableDataset[ShownSample]):
+class Windows(IterableDataset[T_co], ABC):
     """Windows of random clips of all families, for a loader with `batch_size` of the stream.
+
+    Args:
+        source: which clips.
+        windows: which stretches of them.
+        stream: which part of the endless row of windows.
+    """
+
+    def __init__(self, source: ClipSource, windows: WindowSettings, stream: Stream) -> None:
+        self._source, self._windows, self._stream = source, windows, stream
+        _draw_on_one_thread()
+        self._families = source.families or tuple(family.name for family in families())
+
+    def __iter__(self) -> Iterator[T_co]:
+        """Yields the windows of this worker's batches, without end."""
+        info = get_worker_info()
+        lane, num_lanes = (info.id, info.num_workers) if info else (0, 1)
+        _draw_on_one_thread()
+        stream, first = self._stream, self._stream.first_batch
+        # The loader takes batches from its workers in turn, beginning with the first worker.
+        batch = first + lane
+        shown: dict[int, Rendered] = {}
+        while True:
+            turn, repeat = divmod(batch // num_lanes, self._source.reuse)
+            block = (turn * num_lanes + batch % num_lanes) * stream.num_ranks + stream.rank
+            numbers = range(block * stream.batch_size, (block + 1) * stream.batch_size)
+            shown = {n: shown[n] if n in shown else self._render(n) for n in numbers}
+            for number in numbers:
+                yield self._show(shown[number], f"{stream.seed}/{number}/{repeat}")
+            batch += num_lanes
+
+    def _render(self, number: int) -> Rendered:
+        dice = Random(f"{self._stream.seed}/{number}/clip")  # noqa: S311 - data, not secrets
+        thinned = dice.random() < self._windows.thinned
+        seconds = clip_seconds(self._windows, dice, thinned=thinned)
+        family, seed = dice.choice(self._families), dice.randrange(SEEDS_PER_SPLIT)
+        clip = make_clip(family, seed, seconds, self._source.split)
+        return Rendered(clip, draw_span(clip, self._windows, dice, thinned=thinned), self._source.size)
+
+    @abstractmethod
+    def _show(self, rendered: Rendered, seed: str) -> T_co:
+        """One window; the same seed draws the same one."""
+
+
+class SynthStarWindows(Windows[ShownSample]):
+    """Windows, packed.
 
     Args:
         packer: turns what is watched into ids.
@@ -69,45 +118,17 @@ class SynthStarWindows(IterableDataset[ShownSample]):
     """
 
     def __init__(self, packer: Packer, source: ClipSource, windows: WindowSettings, stream: Stream) -> None:
-        self._packer, self._source, self._windows, self._stream = packer, source, windows, stream
-        _draw_on_one_thread()
-        self._families = source.families or tuple(family.name for family in families())
+        super().__init__(source, windows, stream)
+        self._packer = packer
 
-    def __iter__(self) -> Iterator[ShownSample]:
-        """Yields the windows of this worker's batches, without end."""
-        info = get_worker_info()
-        lane, num_lanes = (info.id, info.num_workers) if info else (0, 1)
-        _draw_on_one_thread()
-        stream, first = self._stream, self._stream.first_batch
-        # The loader takes batches from its workers in turn, beginning with the first worker.
-        batch = first + lane
-        shown: dict[int, _Rendered] = {}
-        while True:
-            turn, repeat = divmod(batch // num_lanes, self._source.reuse)
-            block = (turn * num_lanes + batch % num_lanes) * stream.num_ranks + stream.rank
-            numbers = range(block * stream.batch_size, (block + 1) * stream.batch_size)
-            shown = {n: shown[n] if n in shown else self._render(n) for n in numbers}
-            for number in numbers:
-                yield self._window(number, shown[number], repeat)
-            batch += num_lanes
-
-    def _render(self, number: int) -> _Rendered:
-        dice = Random(f"{self._stream.seed}/{number}/clip")  # noqa: S311 - data, not secrets
-        thinned = dice.random() < self._windows.thinned
-        seconds = clip_seconds(self._windows, dice, thinned=thinned)
-        family, seed = dice.choice(self._families), dice.randrange(SEEDS_PER_SPLIT)
-        clip = make_clip(family, seed, seconds, self._source.split)
-        return _Rendered(clip, draw_span(clip, self._windows, dice, thinned=thinned), self._source.size)
-
-    def _window(self, number: int, rendered: _Rendered, repeat: int) -> ShownSample:
-        dice = Random(f"{self._stream.seed}/{number}/{repeat}")  # noqa: S311
-        watched = watch(rendered.clip, rendered.span, self._windows, dice)
+    def _show(self, rendered: Rendered, seed: str) -> ShownSample:
+        watched = watch(rendered.clip, rendered.span, self._windows, Random(seed))  # noqa: S311
         sample = self._packer.pack(watched)
         return ShownSample(sample, rendered.frames(len(sample.shown)))
 
 
 @dataclass
-class _Rendered:
+class Rendered:
     """One clip's window and its pictures, which are drawn when they are first asked for."""
 
     clip: Clip
