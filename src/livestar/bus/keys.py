@@ -17,7 +17,10 @@ VISION_GROUP = "vision"
 """The consumer group that reads frames."""
 
 STREAMS = "streams"
-"""Sorted set: every stream by creation time, ns."""
+"""Sorted set: every stream by creation time, microseconds."""
+
+UNFINISHED = "streams:unfinished"
+"""Set: the streams that have not come to a final state."""
 
 EPOCHS = "epochs"
 """Counter: the last epoch of any lease."""
@@ -54,7 +57,7 @@ def dead(name: str) -> str:
 
 
 def stream(stream: StreamId) -> str:
-    """Hash: one stream in the registry; its fields are in `registry_fields`."""
+    """Hash: one stream in the registry; its fields are in `registry.FIELDS`."""
     return f"stream:{{{stream}}}"
 
 

@@ -581,6 +581,7 @@ class StreamInfo(_message.Message):
     DECIDED_SEQUENCE_FIELD_NUMBER: _builtins.int
     EVENT_SEQUENCE_FIELD_NUMBER: _builtins.int
     DECIDED_PTS_NS_FIELD_NUMBER: _builtins.int
+    CAPTURED_PTS_NS_FIELD_NUMBER: _builtins.int
     state: Global___StreamState.ValueType
     """What it is doing."""
     reason: _builtins.str
@@ -597,6 +598,8 @@ class StreamInfo(_message.Message):
     """Sequence of the last event."""
     decided_pts_ns: _builtins.int
     """Presentation time of the last decided frame, ns."""
+    captured_pts_ns: _builtins.int
+    """Presentation time of the last frame that ingest published, ns."""
     @_builtins.property
     def spec(self) -> Global___StreamSpec:
         """The specification; its source is without credentials."""
@@ -613,10 +616,11 @@ class StreamInfo(_message.Message):
         decided_sequence: _builtins.int = ...,
         event_sequence: _builtins.int = ...,
         decided_pts_ns: _builtins.int = ...,
+        captured_pts_ns: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["captured_sequence", b"captured_sequence", "created_at_ns", b"created_at_ns", "decided_pts_ns", b"decided_pts_ns", "decided_sequence", b"decided_sequence", "event_sequence", b"event_sequence", "reason", b"reason", "spec", b"spec", "state", b"state", "updated_at_ns", b"updated_at_ns"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["captured_pts_ns", b"captured_pts_ns", "captured_sequence", b"captured_sequence", "created_at_ns", b"created_at_ns", "decided_pts_ns", b"decided_pts_ns", "decided_sequence", b"decided_sequence", "event_sequence", b"event_sequence", "reason", b"reason", "spec", b"spec", "state", b"state", "updated_at_ns", b"updated_at_ns"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
