@@ -33,9 +33,9 @@ server=$!
 watcher=$!
 trap 'kill $server 2>/dev/null' TERM
 wait $server; status=$?
-wait $server 2>/dev/null
+if [ $status -gt 128 ]; then wait $server; status=$?; fi
 kill $watcher 2>/dev/null
-[ -n "$folder" ] && rm -rf "$folder"
+[ -n "$folder" ] && [ $status = 0 ] && rm -rf "$folder"
 exit $status
 """
 
@@ -54,14 +54,15 @@ class EmbeddedRedis:
     Attributes:
         url: its address.
         port: its port.
+        folder: where its files are.
     """
 
     def __init__(self, *, data: Path | None = None, port: int | None = None) -> None:
         binary = _binary()
-        self._folder = Path(data or tempfile.mkdtemp(prefix="livestar-redis-"))
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self.folder = Path(data or tempfile.mkdtemp(prefix="livestar-redis-"))
+        self.folder.mkdir(parents=True, exist_ok=True)
         self._temporary = data is None
-        self._log = self._folder / "redis.log"
+        self._log = self.folder / "redis.log"
         for attempt in range(ATTEMPTS):
             self.port = port or _free_port()
             self._guard = self._start(binary, keep=data is not None)
@@ -77,7 +78,7 @@ class EmbeddedRedis:
         """Stops the server and waits for its end; a temporary folder goes too. May be called again."""
         self._end()
         if self._temporary:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def __enter__(self) -> Self:
         return self
@@ -88,9 +89,9 @@ class EmbeddedRedis:
         self.stop()
 
     def _start(self, binary: str, *, keep: bool) -> subprocess.Popen[bytes]:
-        options = ["--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self._folder), "--save", ""]
+        options = ["--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self.folder), "--save", ""]
         options += ["--daemonize", "no", "--appendonly", "yes" if keep else "no", "--appendfsync", "everysec"]
-        temporary = str(self._folder) if self._temporary else ""
+        temporary = str(self.folder) if self._temporary else ""
         with self._log.open("ab") as log:
             return subprocess.Popen(  # noqa: S603 - our own script and options
                 ["/bin/sh", "-c", _GUARD, "livestar-redis", temporary, binary, *options],
@@ -108,8 +109,9 @@ class EmbeddedRedis:
                 suppress(OSError),
                 socket.create_connection(("127.0.0.1", self.port), timeout=0.5) as connection,
             ):
-                connection.sendall(b"PING\r\n")
-                if connection.recv(64).startswith(b"+PONG"):
+                # Its folder, not PING: another server on this port would answer that, too.
+                connection.sendall(b"CONFIG GET dir\r\n")
+                if str(self.folder.resolve()).encode() in connection.recv(4096):
                     return True
             time.sleep(0.02)
         return False
