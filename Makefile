@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 GOLDEN ?= $(if $(LIVESTAR_GOLDEN_DIR),$(LIVESTAR_GOLDEN_DIR),$(wildcard ../shared/golden/livestar-tiny))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow check lint type contracts parity bench clean
+.PHONY: help setup demo test test-slow check lint type contracts protos protos-check parity bench clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -26,7 +26,7 @@ test: setup ## the fast, hermetic tests (under two minutes on two cores)
 test-slow: setup ## the slow ones
 	LIVESTAR_GOLDEN_DIR="$(GOLDEN)" $(BIN)/pytest -n auto -m 'slow and not gpu and not bench'
 
-check: lint type contracts ## lint, types and import contracts
+check: lint type contracts protos-check ## lint, types, import contracts, fresh stubs
 
 lint: setup ## ruff: style and formatting
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -36,6 +36,12 @@ type: setup ## mypy --strict
 
 contracts: setup ## who may import whom
 	$(BIN)/lint-imports
+
+protos: setup ## generate src/livestar/api from protos/
+	$(BIN)/python protos/generate.py
+
+protos-check: setup ## prove that src/livestar/api is current
+	$(BIN)/python protos/generate.py --check
 
 parity: setup ## compare with the published reference's vectors (GOLDEN=folder)
 	$(BIN)/livestar parity "$(GOLDEN)"

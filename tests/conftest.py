@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from livestar.bus import EmbeddedRedis, RedisLink
 
 # One thread a process: tests run in parallel processes, and threads that wait for each other on busy cores cost 10 times more.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -29,3 +34,28 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from fakes.checkpoint import write_tiny_checkpoint
 
     return write_tiny_checkpoint(tmp_path_factory.mktemp("tiny-checkpoint"))
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Async tests, marked `anyio`, run on asyncio."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[EmbeddedRedis]:
+    """A real Redis of this test process, on a free port; gone at the end."""
+    from livestar.bus import EmbeddedRedis
+
+    with EmbeddedRedis() as server:
+        yield server
+
+
+@pytest.fixture
+async def redis_link(redis_server: EmbeddedRedis) -> AsyncIterator[RedisLink]:
+    """A connection to a real, empty Redis."""
+    from livestar.bus import RedisLink
+
+    async with RedisLink(redis_server.url) as link:
+        await link.execute("FLUSHALL")
+        yield link

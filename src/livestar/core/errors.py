@@ -7,8 +7,13 @@
     │   └── BadAnnotation       an annotation, prediction or golden file that cannot be read
     ├── CheckpointError         a model folder that does not fit (missing, extra or mis-shaped tensors, tokenizer, config)
     ├── NotFound                an unknown stream, channel or question
+    ├── AlreadyExists           the name is taken by something else
     ├── CapacityExceeded        a bounded resource is full: try again later or elsewhere
-    └── FailedPrecondition      the request is well formed, but not in this state or mode
+    ├── FailedPrecondition      the request is well formed, but not in this state or mode
+    │   └── NotOwner            another process owns the stream: find it and ask there
+    ├── LeaseLost               a newer owner has taken the stream: stop at once
+    ├── Unavailable             something that we need is away for now: Redis, a service
+    └── DeadlineExceeded        no answer in time
 
 `ValueError` stays for programming mistakes, `assert` for our own invariants. A message is one sentence that says what to do.
 """
@@ -59,6 +64,13 @@ class NotFound(LiveStarError):
     http_status = 404
 
 
+class AlreadyExists(LiveStarError):
+    """The name is taken by something else."""
+
+    grpc_code = "ALREADY_EXISTS"
+    http_status = 409
+
+
 class CapacityExceeded(LiveStarError):
     """A bounded resource is full."""
 
@@ -72,3 +84,32 @@ class FailedPrecondition(LiveStarError):
 
     grpc_code = "FAILED_PRECONDITION"
     http_status = 409
+
+
+class NotOwner(FailedPrecondition):
+    """Another process owns the stream: find it in the registry and ask there."""
+
+    retryable = True
+
+
+class LeaseLost(LiveStarError):
+    """A newer owner has taken the stream: whoever sees this stops working on it at once."""
+
+    grpc_code = "ABORTED"
+    http_status = 409
+
+
+class Unavailable(LiveStarError):
+    """Something that we need is away for now: Redis, another service."""
+
+    grpc_code = "UNAVAILABLE"
+    http_status = 503
+    retryable = True
+
+
+class DeadlineExceeded(LiveStarError):
+    """No answer in time."""
+
+    grpc_code = "DEADLINE_EXCEEDED"
+    http_status = 504
+    retryable = True

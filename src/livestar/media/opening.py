@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from av.error import FFmpegError, InvalidDataError, ProtocolNotFoundError
 from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
 
+from livestar.core.address import without_secrets
 from livestar.core.errors import BadVideo
 
 
@@ -66,7 +66,7 @@ def is_url(source: str | Path) -> bool:
 
 def shown(source: str | Path) -> str:
     """`source` for a message: an address loses its user, password and query, which hold secrets."""
-    return re.sub(r"(?<=://)[^/?]*@", "", str(source)).partition("?")[0] if is_url(source) else str(source)
+    return without_secrets(str(source)) if is_url(source) else str(source)
 
 
 def _require_file(path: Path) -> None:

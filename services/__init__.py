@@ -1,0 +1,1 @@
+"""One folder per deployable; `python -m services NAME` starts any. Services never import each other."""

@@ -1,0 +1,1 @@
+"""Owns streams and decides when to speak."""

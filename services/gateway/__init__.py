@@ -1,0 +1,1 @@
+"""The edge: HTTP, WebSocket, server-sent events and gRPC."""

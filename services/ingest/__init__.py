@@ -1,0 +1,1 @@
+"""Reads live sources and publishes sampled frames."""

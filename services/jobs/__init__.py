@@ -1,0 +1,1 @@
+"""Work that is not live: recordings, retention."""

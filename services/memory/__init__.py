@@ -1,0 +1,1 @@
+"""Keeps the ledger of every stream: the durable truth, and what to forget."""

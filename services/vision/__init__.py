@@ -1,0 +1,1 @@
+"""Encodes frames, batched over streams; stateless."""

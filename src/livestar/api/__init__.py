@@ -1,0 +1,1 @@
+"""Stubs of the protos, generated: nothing here is written by hand."""

@@ -1,0 +1,25 @@
+"""What a process says about itself: metrics, logs, traces, health. The only importer of prometheus_client and opentelemetry."""
+
+from livestar.obs.endpoint import ObservabilityEndpoint
+from livestar.obs.health import Health
+from livestar.obs.logs import about, configure_logs
+from livestar.obs.metrics import FAST_S, SLOW_S, Counter, Gauge, Histogram, Metrics
+from livestar.obs.tracing import TRACEPARENT, Tracing, current_trace_id, current_traceparent, span
+
+__all__ = [
+    "FAST_S",
+    "SLOW_S",
+    "TRACEPARENT",
+    "Counter",
+    "Gauge",
+    "Health",
+    "Histogram",
+    "Metrics",
+    "ObservabilityEndpoint",
+    "Tracing",
+    "about",
+    "configure_logs",
+    "current_trace_id",
+    "current_traceparent",
+    "span",
+]
