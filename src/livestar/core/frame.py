@@ -1,4 +1,4 @@
-"""A frame, as the engine takes it."""
+"""A frame, as the engine takes it, and its place in the stream."""
 
 from __future__ import annotations
 
@@ -11,15 +11,24 @@ TokensT = TypeVar("TokensT")
 
 
 @dataclass(frozen=True)
-class EncodedFrame(Generic[TokensT]):
-    """One sampled frame after the vision encoder.
+class Moment:
+    """The place of a frame in its stream.
 
     Attributes:
         number: position in the stream, from 1; gaps are allowed (a dropped frame keeps its number).
         pts_ns: presentation time, ns from the start of the stream.
-        visual_tokens: its 16 visual tokens, [16, D].
     """
 
     number: FrameNumber
     pts_ns: int
+
+
+@dataclass(frozen=True)
+class EncodedFrame(Moment, Generic[TokensT]):
+    """One sampled frame after the vision encoder.
+
+    Attributes:
+        visual_tokens: its 16 visual tokens, [16, D].
+    """
+
     visual_tokens: TokensT

@@ -133,6 +133,20 @@ class Trunk:
         rows = self.allocator.take(sum(len(segment) for segment in segments))
         self._place(segments, rows)
 
+    def append_at(self, segments: Sequence[Segment], first_positions: Sequence[int]) -> None:
+        """Appends the segments of a saved trunk where they stood; their rows are staged.
+
+        Args:
+            segments: what was saved.
+            first_positions: the position of each segment's first row; they rise, and leave room for the rows between them.
+
+        Raises:
+            CapacityExceeded: the pool has no pages left; nothing is appended.
+        """
+        self.append(segments)
+        for segment, position in zip(segments, first_positions, strict=True):
+            segment.positions = np.arange(position, position + len(segment), dtype=np.int64)
+
     def staged(self, max_rows: int | None = None) -> Chunk | None:
         """A chunk that computes staged segments, oldest first; changes nothing, so a pass that fails can be run again.
 
