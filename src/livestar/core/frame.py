@@ -7,6 +7,12 @@ from typing import Generic, TypeVar
 
 from livestar.core.ids import FrameNumber
 
+MAX_NUMBER = 2**48
+"""Frame numbers are at most this."""
+
+MAX_PTS_NS = 2**62
+"""Presentation times are at most this far from the start, in ns."""
+
 TokensT = TypeVar("TokensT")
 
 

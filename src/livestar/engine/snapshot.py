@@ -23,6 +23,8 @@ from livestar.memory import Forget
 
 VisualTokens = Mapping[FrameNumber, torch.Tensor]
 _NONE: VisualTokens = MappingProxyType({})
+_NO_FRAME = FrameNumber(0)
+_FIRST_QUESTION = QuestionId(1)
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class SavedSegment:
     kind: SegmentKind
     ids: tuple[int, ...]
     clip: int = 0
-    frame: FrameNumber = FrameNumber(0)
+    frame: FrameNumber = _NO_FRAME
     pts_ns: int = 0
     nll: float | None = None
 
@@ -137,11 +139,11 @@ class StreamSnapshot:
     channels: tuple[SavedChannel, ...] = ()
     chains: tuple[Chain, ...] = ()
     clip: int = 0
-    last_frame: FrameNumber = FrameNumber(0)
+    last_frame: FrameNumber = _NO_FRAME
     last_pts_ns: int = 0
-    next_question: QuestionId = QuestionId(1)
+    next_question: QuestionId = _FIRST_QUESTION
     unanswered: tuple[QuestionId, ...] = ()
-    visual_tokens: VisualTokens = field(default=_NONE, compare=False, repr=False)
+    visual_tokens: VisualTokens = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def frames(self) -> tuple[FrameNumber, ...]:
