@@ -137,6 +137,17 @@ def test_after_forgetting_the_restored_cache_is_a_clean_recompute_of_what_is_lef
     same(watch(engine, tiny_network, range(51, 91)), watch(source, tiny_network, range(51, 91)))
 
 
+@pytest.mark.parametrize("mode", list(Mode))
+def test_a_stream_that_recomputes_when_it_forgets_goes_on_the_same_after_forgetting_too(tiny_network, mode):
+    chosen = settings(mode, positions=PositionPolicy.RECOMPUTED, max_trunk_tokens=FORGETFUL)
+    source = opened(tiny_network, chosen)
+    watch(source, tiny_network, range(1, 61))
+    snapshot = source.snapshot(STREAM)
+    assert FrameNumber(2) not in snapshot.frames, "something was forgotten"
+    engine = restored(tiny_network, snapshot)
+    same(watch(engine, tiny_network, range(61, 121)), watch(source, tiny_network, range(61, 121)))
+
+
 def test_gaps_in_the_positions_survive(tiny_network):
     source = opened(tiny_network, settings(positions=PositionPolicy.GAPS, max_trunk_tokens=FORGETFUL))
     watch(source, tiny_network, range(1, 51))

@@ -185,8 +185,8 @@ class Engine:
     def restore(self, snapshot: StreamSnapshot, *, revise: Revise | None = None) -> None:
         """Opens a stream where its snapshot left it. `step` rebuilds its cache by one prefill, beside other streams' work.
 
-        Decisions go on as if nothing had happened while nothing had been forgotten; after that the cache holds a clean
-        recompute of what is remembered, where the old one had rows that could see what is gone.
+        Decisions go on as if nothing had happened, if nothing had been forgotten or the stream's positions are RECOMPUTED.
+        Else the cache now holds a clean recompute of what is remembered, where the old one had rows that could see what is gone.
 
         Raises:
             InvalidInput: the id is taken, or a field of the snapshot cannot be right (it is named).

@@ -87,7 +87,7 @@ class SnapshotCheck:
     def _in_positions(self, snapshot: StreamSnapshot) -> Iterator[str]:
         if len(snapshot.positions) != len(snapshot.segments):
             yield f"positions has {len(snapshot.positions)} values for {len(snapshot.segments)} segments"
-        end, contiguous = 0, snapshot.settings.positions is PositionPolicy.CONTIGUOUS
+        end, contiguous = 0, snapshot.settings.positions is not PositionPolicy.GAPS
         for index, (segment, position) in enumerate(zip(snapshot.segments, snapshot.positions, strict=False)):
             if position < end or (contiguous and position > end):
                 yield f"positions[{index}] is {position} where {end} comes next"
