@@ -133,6 +133,7 @@ def main() -> None:
             ("nothing forgotten", 12_000, PositionPolicy.CONTIGUOUS),
             ("gaps", options.max_trunk_tokens, PositionPolicy.GAPS),
             ("contiguous", options.max_trunk_tokens, PositionPolicy.CONTIGUOUS),
+            ("recomputed", options.max_trunk_tokens, PositionPolicy.RECOMPUTED),
         ):
             settings = StreamSettings(
                 gate=GateSettings(alpha=1e30, max_silence_s=6),

@@ -151,6 +151,8 @@ class NaiveTrunk:
         self.segments = [rows for index, rows in enumerate(self.segments) if index not in indices]
         if indices and self.policy is PositionPolicy.CONTIGUOUS:
             self.rebase()
+        if indices and self.policy is PositionPolicy.RECOMPUTED:
+            self.invalidate()
 
     def rebase(self) -> None:
         position = 0

@@ -199,6 +199,27 @@ class TestPositions:
         trunk.rebase()
         trunk.check_integrity()
 
+    def test_saved_segments_stand_where_they_stood(self, pool: PagePool, forward: FakeForward) -> None:
+        trunk = Trunk(pool, policy=PositionPolicy.GAPS, rope_theta=THETA, max_positions=200)
+        trunk.append_at([caption(1, 2), caption(3, 4)], [0, 9])
+        trunk.append([caption(5)])
+        assert (trunk.positions.tolist(), trunk.num_staged) == ([0, 1, 9, 10, 11], 5)
+        compute(trunk, forward)
+        at = [(1, 0), (2, 1), (3, 9), (4, 10), (5, 11)]
+        forward.check(trunk.rows, [Row(token, position, NOT_VISUAL) for token, position in at])
+        trunk.check_integrity()
+
+    def test_a_recomputed_trunk_is_staged_from_its_beginning(
+        self, pool: PagePool, forward: FakeForward
+    ) -> None:
+        trunk = Trunk(pool, policy=PositionPolicy.RECOMPUTED, rope_theta=THETA, max_positions=200)
+        trunk.append([caption(1, 2), caption(3, 4), caption(5)])
+        compute(trunk, forward)
+        second = trunk.segments[1]
+        assert trunk.forget(lambda segment: segment is second) == 2
+        assert (trunk.positions.tolist(), trunk.num_staged) == ([0, 1, 2], 3)
+        assert trunk.forget(lambda segment: segment is second) == 0
+
     def test_a_branch_below_the_last_frame_takes_its_place(self, trunk: Trunk) -> None:
         trunk.append([caption(1, 2), frame(1)])
         assert trunk.branch(without_last=1).extend(Content.text([8])).positions.tolist() == [2]

@@ -3,5 +3,16 @@
 from livestar.engine.engine import Engine, EngineSettings
 from livestar.engine.gate import Gate, GateSettings, Verdict
 from livestar.engine.settings import Mode, StreamSettings
+from livestar.engine.snapshot import StreamChange, StreamSnapshot
 
-__all__ = ["Engine", "EngineSettings", "Gate", "GateSettings", "Mode", "StreamSettings", "Verdict"]
+__all__ = [
+    "Engine",
+    "EngineSettings",
+    "Gate",
+    "GateSettings",
+    "Mode",
+    "StreamChange",
+    "StreamSettings",
+    "StreamSnapshot",
+    "Verdict",
+]

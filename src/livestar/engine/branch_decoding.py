@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 
 from livestar.core.decision import Action
+from livestar.core.frame import Moment
 from livestar.core.ids import ChannelId
 from livestar.engine.channel import NARRATION, Channel, ChannelKind, Held
 from livestar.engine.decoding import FIRST, PROBE, Decoding
@@ -47,7 +48,7 @@ class BranchDecoding(Decoding):
         verdict = self._judge(state.narration, frame, nlls)
         if verdict.action is Action.SPEAK and self._begin_clip(turn):
             nlls |= yield from self._verify(listening[1:])
-        state.unsettled, state.seen = 0, frame
+        state.unsettled, state.seen = 0, Moment(frame.number, frame.pts_ns)
         speaking = []
         for channel in listening:
             decided = verdict if channel is state.narration else self._judge(channel, frame, nlls)
@@ -62,7 +63,7 @@ class BranchDecoding(Decoding):
         if verdict.action is Action.SPEAK and state.narration.held:
             self._score(turn, state.narration.held.reference_nll)
 
-    def say(self, channel: Channel, frame: Frame, verdict: Verdict, nll: float) -> Steps[None]:
+    def say(self, channel: Channel, frame: Moment, verdict: Verdict, nll: float) -> Steps[None]:
         """Generates the channel's new caption from the settled trunk, holds it and emits the decision."""
         state, before, clip = self.state, channel.held, self.state.clip
         channel.asked = False

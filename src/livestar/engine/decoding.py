@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from dataclasses import replace
 
 from livestar.core.decision import Action, Decision, Ending, Rule
+from livestar.core.frame import Moment
 from livestar.engine.channel import Channel, Held
 from livestar.engine.gate import Verdict
 from livestar.engine.speech import Speech
@@ -37,7 +38,7 @@ class Decoding(ABC):
         """A branch on what has been seen so far, and the ids that come before a user's turn on it."""
 
     def hold(
-        self, channel: Channel, frame: Frame, speech: Speech, ids: tuple[int, ...], reference_nll: float
+        self, channel: Channel, frame: Moment, speech: Speech, ids: tuple[int, ...], reference_nll: float
     ) -> Ending:
         """Holds what was said, or keeps the previous caption with a new reference when nothing could be. Returns how it ended.
 
@@ -72,7 +73,7 @@ class Decoding(ABC):
     def decide(
         self,
         channel: Channel,
-        frame: Frame,
+        frame: Moment,
         verdict: Verdict,
         *,
         nll: float,

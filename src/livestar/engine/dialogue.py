@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 MAX_CHAINS = 16
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The turns of one chain, as ids, oldest first: each a question with its answer."""
+
+    name: str
+    turns: tuple[tuple[int, ...], ...]
 
 
 class Dialogue:
@@ -16,6 +26,15 @@ class Dialogue:
     def __init__(self, max_chain_tokens: int) -> None:
         self._max_chain_tokens = max_chain_tokens
         self._chains: OrderedDict[str, list[tuple[int, ...]]] = OrderedDict()
+
+    @property
+    def chains(self) -> tuple[Chain, ...]:
+        """Every chain, the longest unused one first."""
+        return tuple(Chain(name, tuple(turns)) for name, turns in self._chains.items())
+
+    def restore(self, chains: Iterable[Chain]) -> None:
+        """Takes over the chains of a saved stream."""
+        self._chains = OrderedDict((chain.name, list(chain.turns)) for chain in chains)
 
     def history(self, chain: str) -> tuple[int, ...]:
         """Ids of the chain's earlier turns, oldest first; whole turns, as many as fit."""

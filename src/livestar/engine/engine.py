@@ -19,20 +19,20 @@ import torch
 
 from livestar.core.decision import Event, StreamFailed
 from livestar.core.errors import CapacityExceeded, InvalidInput, NotFound
-from livestar.core.frame import EncodedFrame
+from livestar.core.frame import MAX_NUMBER, MAX_PTS_NS, EncodedFrame
 from livestar.core.ids import ChannelId, QuestionId, StreamId
 from livestar.engine.channel import ChannelKind
 from livestar.engine.gate import GateSettings
 from livestar.engine.reference_decoding import Revise
 from livestar.engine.runner import Runner
 from livestar.engine.settings import StreamSettings
+from livestar.engine.snapshot import StreamChange, StreamSnapshot
+from livestar.engine.snapshot_check import SnapshotCheck
 from livestar.engine.state import check_settings
 from livestar.engine.stream import Stream
 from livestar.kv import Chunk, PagePool, Trunk
+from livestar.memory import Ledger
 from livestar.model import ChatTemplate, LiveStarModel, LoadedModel, Tokenizer
-
-MAX_NUMBER = 2**48
-MAX_PTS_NS = 2**62
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,7 @@ class Engine:
         self._language = language
         self._tokenizer = tokenizer
         self._template = template
+        self._check_snapshot = SnapshotCheck(language, tokenizer, template)
         self._streams: dict[StreamId, Stream] = {}
         self._turn: deque[StreamId] = deque()
         self._events: list[Event] = []
@@ -152,6 +153,60 @@ class Engine:
         self.stream(stream).close()
         del self._streams[stream]
         self._turn.remove(stream)
+
+    def snapshot(self, stream: StreamId) -> StreamSnapshot:
+        """The stream's memory as a value, from which any engine with the same checkpoint can go on.
+
+        Taken between frames: after the step that decides a frame and before the next `step`. What is not in it is given again:
+        see `StreamSnapshot`.
+
+        Raises:
+            NotFound: no such stream is open.
+            FailedPrecondition: a frame is being decided, its caption included.
+        """
+        return self.stream(stream).snapshot()
+
+    def can_snapshot(self, stream: StreamId) -> bool:
+        """Whether `snapshot` would give one now."""
+        return self.stream(stream).is_between_frames
+
+    def take_change(self, stream: StreamId) -> StreamChange | None:
+        """What changed since the last call, for a durable copy; None when nothing did, or while a frame is being decided.
+
+        Called after each `step` for the streams that its events name, it gives one change a decided frame, and that change
+        covers every event of the stream so far. Called less often, it gives the same in fewer pieces. The first change leads
+        from `StreamSnapshot(stream, settings)`; after `restore`, from the snapshot that was restored.
+
+        Raises:
+            NotFound: no such stream is open.
+        """
+        return self.stream(stream).take_change()
+
+    def restore(self, snapshot: StreamSnapshot, *, revise: Revise | None = None) -> None:
+        """Opens a stream where its snapshot left it. `step` rebuilds its cache by one prefill, beside other streams' work.
+
+        Decisions go on as if nothing had happened, if nothing had been forgotten or the stream's positions are RECOMPUTED.
+        Else the cache now holds a clean recompute of what is remembered, where the old one had rows that could see what is gone.
+
+        Raises:
+            InvalidInput: the id is taken, or a field of the snapshot cannot be right (it is named).
+            CapacityExceeded: the pool cannot hold another stream of this size.
+        """
+        self._check_snapshot(snapshot)
+        self.open_stream(snapshot.stream, snapshot.settings, revise=revise)
+        self.stream(snapshot.stream).restore(snapshot)
+
+    def coming_ledger(self, stream: StreamId) -> Ledger:
+        """The ledger for which the memory's plan is wanted next: the trunk, and the rows that the next frame may add.
+
+        If no frame waits, the next one is taken to follow the last by number. A plan for it that is made elsewhere comes back
+        by `PlannedElsewhere.offer(ledger.version, plan)`.
+
+        Raises:
+            NotFound: no such stream is open.
+            FailedPrecondition: a frame is being decided.
+        """
+        return self.stream(stream).coming_ledger()
 
     def stream(self, stream: StreamId) -> Stream:
         """The stream, for inspection.

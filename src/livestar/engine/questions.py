@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from livestar.core.decision import Answer, Ending
 from livestar.core.errors import CapacityExceeded, NotFound
 from livestar.core.ids import FrameNumber, QuestionId
 from livestar.engine.decoding import Decoding
-from livestar.engine.dialogue import Dialogue
+from livestar.engine.dialogue import Chain, Dialogue
 from livestar.engine.speech import speak
 from livestar.engine.state import StreamState
 from livestar.engine.steps import Steps, Task
@@ -37,12 +37,27 @@ class Questions:
         self._dialogue = Dialogue(state.settings.max_chain_tokens)
         self._waiting: deque[Question] = deque()
         self._open: dict[QuestionId, tuple[Question, Task]] = {}
-        self._next_id = 1
+        self.next_id = QuestionId(1)
 
     @property
     def tasks(self) -> list[Task]:
         """Answers under way."""
         return [task for _, task in self._open.values()]
+
+    @property
+    def unanswered(self) -> tuple[QuestionId, ...]:
+        """Questions that wait or are being answered, oldest first."""
+        return tuple(sorted([*self._open, *(question.id for question in self._waiting)]))
+
+    @property
+    def chains(self) -> tuple[Chain, ...]:
+        """What every chain remembers, the longest unused one first."""
+        return self._dialogue.chains
+
+    def restore(self, chains: Iterable[Chain], next_id: QuestionId) -> None:
+        """Takes over the chains of a saved stream, and the id of its next question."""
+        self._dialogue.restore(chains)
+        self.next_id = next_id
 
     @property
     def can_start(self) -> bool:
@@ -59,8 +74,8 @@ class Questions:
             raise CapacityExceeded(
                 "too many questions are open on this stream: wait for an answer or cancel one"
             )
-        question = Question(QuestionId(self._next_id), chain, ids)
-        self._next_id += 1
+        question = Question(self.next_id, chain, ids)
+        self.next_id = QuestionId(self.next_id + 1)
         self._waiting.append(question)
         return question.id
 

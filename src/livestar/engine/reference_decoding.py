@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable
 
 from livestar.core.decision import Action, Ending
+from livestar.core.frame import Moment
 from livestar.engine.channel import Held
 from livestar.engine.decoding import FIRST, Decoding
 from livestar.engine.gate import Verdict
@@ -57,7 +58,7 @@ class ReferenceDecoding(Decoding):
             verdict, nll = FIRST, math.nan
         else:
             verdict, nll = yield from self._verify(frame, line, before)
-        state.seen = frame
+        state.seen = Moment(frame.number, frame.pts_ns)
         segment = state.trunk.segments[-1]
         segment.nll = nll
         if verdict.action is Action.SILENT:

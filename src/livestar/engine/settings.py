@@ -38,7 +38,7 @@ class StreamSettings:
             trained range); None counts on for ever, as published.
         max_trunk_tokens: the trunk stays under this at any length of stream, captions included.
         memory: what to forget; None takes `TokenBudget` over `max_trunk_tokens`.
-        positions: what happens to positions when something is forgotten.
+        positions: what happens to the rows that stay when something is forgotten.
         max_pending_frames: frames that may wait while the stream is busy; the oldest is dropped when one more comes.
         max_open_questions: questions that may be open at a time.
         max_channels: standing questions and probes at a time.

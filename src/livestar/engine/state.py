@@ -10,7 +10,7 @@ import torch
 
 from livestar.core.decision import Event
 from livestar.core.errors import InvalidInput
-from livestar.core.frame import EncodedFrame
+from livestar.core.frame import EncodedFrame, Moment
 from livestar.core.ids import ChannelId, StreamId
 from livestar.engine.channel import NARRATION, Channel
 from livestar.engine.settings import StreamSettings
@@ -48,7 +48,7 @@ class StreamState:
     emit: Callable[[Event], None]
     channels: dict[ChannelId, Channel] = field(default_factory=dict)
     clip: int = 0
-    seen: Frame | None = None
+    seen: Moment | None = None
     unsettled: int = 0
     rebuilt: bool = False
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
+import torch
+
 from livestar.core.decision import Event, FrameDropped
 from livestar.core.errors import CapacityExceeded, FailedPrecondition, InvalidInput, NotFound
+from livestar.core.frame import Moment
 from livestar.core.ids import ChannelId, FrameNumber, QuestionId, StreamId
 from livestar.engine.branch_decoding import BranchDecoding
 from livestar.engine.channel import NARRATION, Channel, ChannelKind, Held
@@ -14,7 +17,9 @@ from livestar.engine.decoding import FIRST, Decoding
 from livestar.engine.gate import Gate, GateSettings
 from livestar.engine.questions import Questions
 from livestar.engine.reference_decoding import ReferenceDecoding, Revise
+from livestar.engine.saving import Saving
 from livestar.engine.settings import Mode, StreamSettings
+from livestar.engine.snapshot import StreamChange, StreamSnapshot
 from livestar.engine.state import Frame, StreamState
 from livestar.engine.steps import Task
 from livestar.kv import Chunk, Score, Segment, SegmentKind, Trunk
@@ -53,8 +58,10 @@ class Stream:
         )
         self.questions = Questions(self.state, self.decoding)
         self.inbox: deque[Frame] = deque()
-        self.newest: Frame | None = None
+        self.newest: Moment | None = None
         self.num_dropped = 0
+        self._saving = Saving(self.state, self.questions)
+        self._rebuilding = False
         self._bound = TokenBudget(max_trunk_tokens=settings.max_trunk_tokens)
         self._policy: ForgetPolicy = settings.memory or self._bound
         self._max_prefill_tokens = max_prefill_tokens
@@ -131,7 +138,8 @@ class Stream:
     @property
     def has_work(self) -> bool:
         """Whether a pass would move this stream forward."""
-        return bool(self._tasks() or self.inbox or self.questions.can_start or self._unanswered())
+        waits = self.inbox or self.questions.can_start or self._unanswered()
+        return bool(self._rebuilding or self._tasks() or waits)
 
     def close(self) -> None:
         """Abandons everything and returns the pages; open questions are reported as cancelled."""
@@ -154,7 +162,8 @@ class Stream:
         trunk = self.state.trunk
         alone = trunk.num_staged > self._max_prefill_tokens
         tasks = self._tasks()
-        self._staged = trunk.staged(self._max_prefill_tokens) if tasks else None
+        wanted = bool(tasks) or self._rebuilding
+        self._staged = trunk.staged(self._max_prefill_tokens) if wanted else None
         self._planned = [] if alone else tasks
         staged = [self._staged] if self._staged else []
         return staged + [chunk for task in self._planned for chunk in task.chunks]
@@ -168,10 +177,39 @@ class Stream:
             mine, scores = scores[: len(task.chunks)], scores[len(task.chunks) :]
             task.resume(mine)
         self._staged, self._planned = None, []
+        self._rebuilding = self._rebuilding and self.state.trunk.num_staged > 0
         if self._watching and self._watching.done:
             self._watching = None
         self._first_answers = {key: task for key, task in self._first_answers.items() if not task.done}
         self.questions.sweep()
+
+    @property
+    def is_between_frames(self) -> bool:
+        """Whether no frame is being decided."""
+        return self._watching is None
+
+    def snapshot(self) -> StreamSnapshot:
+        """The stream's memory as a value; see `Engine.snapshot`."""
+        self._require_between_frames()
+        return self._saving.snapshot(self._first_answers.keys())
+
+    def take_change(self) -> StreamChange | None:
+        """What changed since it was called last; see `Engine.take_change`."""
+        return self._saving.take_change(self._first_answers.keys()) if self.is_between_frames else None
+
+    def restore(self, snapshot: StreamSnapshot) -> None:
+        """Goes on from a snapshot, which has been checked; nothing may have been watched or asked yet."""
+        self._saving.restore(snapshot)
+        self.newest = self.state.seen
+        self._rebuilding = True
+
+    def coming_ledger(self) -> Ledger:
+        """What the memory is asked about before the next frame; see `Engine.coming_ledger`."""
+        self._require_between_frames()
+        seen = self.state.seen
+        number = FrameNumber(seen.number + 1 if seen else 1)
+        frame = self.inbox[0] if self.inbox else Frame(number, 0, torch.empty(0))
+        return self.ledger(coming=self.decoding.room_for(frame))
 
     def ledger(self, *, coming: int = 0) -> Ledger:
         """The trunk as the memory sees it; `coming` rows count as if they were there already."""
@@ -255,6 +293,12 @@ class Stream:
         if len(ids) > limit:
             raise InvalidInput(f"the text has {len(ids)} tokens and {limit} are allowed: shorten it")
         return ids
+
+    def _require_between_frames(self) -> None:
+        if not self.is_between_frames:
+            raise FailedPrecondition(
+                f"a frame of the stream '{self.state.id}' is being decided: try again after the step that decides it"
+            )
 
     def _channel(self, channel: ChannelId) -> Channel:
         if channel not in self.state.channels:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from livestar.core.decision import TextPiece
+from livestar.core.frame import Moment
 from livestar.core.ids import ChannelId, QuestionId
-from livestar.engine.state import Frame, StreamState
+from livestar.engine.state import StreamState
 from livestar.model import StreamingDecoder
 
 
 class TextSink:
     """Holds incomplete characters back until they are whole, or until the text ends."""
 
-    def __init__(self, state: StreamState, source: ChannelId | QuestionId, frame: Frame) -> None:
+    def __init__(self, state: StreamState, source: ChannelId | QuestionId, frame: Moment) -> None:
         self._state = state
         self._source = source
         self._frame = frame

@@ -28,14 +28,16 @@ class SegmentKind(Enum):
 
 
 class PositionPolicy(Enum):
-    """What happens to rotary positions when rows are forgotten from the middle.
+    """What happens to the rows that stay, and to their rotary positions, when rows are forgotten from the middle.
 
     GAPS keeps every key as it was computed: relative distances stay, positions run ahead of the row count until they are
-    rebased. CONTIGUOUS re-rotates the keys behind the hole, so that positions are always 0, 1, 2 …
+    rebased. CONTIGUOUS re-rotates the keys behind the hole, so that positions are always 0, 1, 2 … RECOMPUTED stages the whole
+    trunk again: nothing in the cache has ever seen what is gone, at the price of a prefill each time something is forgotten.
     """
 
     GAPS = "gaps"
     CONTIGUOUS = "contiguous"
+    RECOMPUTED = "recomputed"
 
 
 @dataclass(eq=False)
@@ -133,6 +135,20 @@ class Trunk:
         rows = self.allocator.take(sum(len(segment) for segment in segments))
         self._place(segments, rows)
 
+    def append_at(self, segments: Sequence[Segment], first_positions: Sequence[int]) -> None:
+        """Appends the segments of a saved trunk where they stood; their rows are staged.
+
+        Args:
+            segments: what was saved.
+            first_positions: the position of each segment's first row; they rise, and leave room for the rows between them.
+
+        Raises:
+            CapacityExceeded: the pool has no pages left; nothing is appended.
+        """
+        self.append(segments)
+        for segment, position in zip(segments, first_positions, strict=True):
+            segment.positions = np.arange(position, position + len(segment), dtype=np.int64)
+
     def staged(self, max_rows: int | None = None) -> Chunk | None:
         """A chunk that computes staged segments, oldest first; changes nothing, so a pass that fails can be run again.
 
@@ -224,6 +240,8 @@ class Trunk:
         self.allocator.release(_join(segment.rows for segment in gone))
         if self.policy is PositionPolicy.CONTIGUOUS:
             self.rebase()
+        elif self.policy is PositionPolicy.RECOMPUTED:
+            self.invalidate()
         return sum(len(segment) for segment in gone)
 
     def rebase(self) -> None:

@@ -5,6 +5,7 @@ from livestar.memory.bound import BoundedMemory
 from livestar.memory.budget import TokenBudget
 from livestar.memory.ledger import CaptionEntry, Forget, FrameEntry, Ledger, apply
 from livestar.memory.peak_end import ProbabilisticPeakEnd, PublishedPeakEnd
+from livestar.memory.planned import PlannedElsewhere
 from livestar.memory.policy import ForgetPolicy
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "FrameEntry",
     "KeepEverything",
     "Ledger",
+    "PlannedElsewhere",
     "ProbabilisticPeakEnd",
     "PublishedPeakEnd",
     "RandomDrop",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from hashlib import blake2b
 from itertools import groupby, pairwise
 from operator import attrgetter
 
@@ -73,6 +74,16 @@ class Ledger:
     def num_tokens(self) -> int:
         """Length of the trunk in tokens."""
         return self.fixed_tokens + sum(entry.num_tokens for entry in self.entries)
+
+    @property
+    def version(self) -> str:
+        """A digest of everything in the ledger: equal on every machine if, and only if, the ledgers are."""
+        frames = [
+            (int(f.number), int(f.clip), float(f.nll), int(f.num_tokens), int(f.pts_ns)) for f in self.frames
+        ]
+        captions = [(int(c.clip), int(c.num_tokens)) for c in self.captions]
+        whole = repr((frames, captions, int(self.fixed_tokens)))
+        return blake2b(whole.encode(), digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
