@@ -1,4 +1,4 @@
-"""Settings of a service: frozen, from the environment, parsed once. The only place that reads the environment."""
+"""Settings of a service: frozen, from the environment, parsed once. The only place that reads our variables."""
 
 from __future__ import annotations
 
