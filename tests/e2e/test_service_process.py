@@ -122,9 +122,7 @@ def test_redis_away_is_not_ready_and_says_why_until_it_comes(start: type[Running
     running = start(redis_url=f"redis://:hunter2@127.0.0.1:{port}/0")
     checks = running.until_ready(wanted=False, check="redis")
     assert "does not answer" in checks["redis"]
-    with EmbeddedRedis(port=port):
-        running.process.send_signal(signal.SIGTERM)
-        assert running.end() == 0, "asked to stop while it waits, it stops"
+    assert running.end(signal.SIGTERM) == 0, "asked to stop while it waits, it stops"
     waiting = start(redis_url=f"redis://127.0.0.1:{port}/0")
     waiting.until_ready(wanted=False, check="redis")
     with EmbeddedRedis(port=port):
@@ -137,6 +135,16 @@ def test_redis_away_is_not_ready_and_says_why_until_it_comes(start: type[Running
         assert not serving(channel)
     assert waiting.end(signal.SIGINT) == 0
     assert "hunter2" not in running.log.read_text()
+
+
+def test_it_stops_when_its_parent_is_gone(start: type[Running]) -> None:
+    running = start(PARENT_PID=os.getpid())
+    running.until_ready()
+    orphan = start(PARENT_PID=1)
+    assert orphan.end() == 0
+    assert "is gone" in orphan.log.read_text()
+    assert running.process.poll() is None
+    assert running.end(signal.SIGTERM) == 0
 
 
 def test_a_task_that_dies_takes_the_process_with_it(start: type[Running]) -> None:

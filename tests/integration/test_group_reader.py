@@ -6,11 +6,23 @@ from collections import Counter
 import pytest
 
 from livestar.api.v1 import events_pb2
-from livestar.bus import START, Backlog, Bus, GroupReader, GroupSettings, InMemoryBus, RedisStreams, keys
+from livestar.bus import (
+    START,
+    Backlog,
+    Bus,
+    GroupReader,
+    GroupSettings,
+    InMemoryBus,
+    RedisStreams,
+    keys,
+    traced,
+)
+from livestar.obs import span
 
 pytestmark = [pytest.mark.integration, pytest.mark.anyio]
 
 IDLE_S = 0.04
+PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 STREAMS = ("a", "b")
 
 
@@ -45,11 +57,12 @@ def frame(sequence: int) -> bytes:
 async def test_messages_of_all_streams_come_parsed_and_go_when_acknowledged(bus: Bus) -> None:
     one = reader(bus, "one")
     await one.join()
-    await bus.publish("a", frame(1), maxlen=9, headers={"traceparent": "00-11"})
-    await bus.publish("b", frame(2), maxlen=9)
+    with span("work", PARENT):
+        await bus.publish("a", frame(1), maxlen=9, headers=traced())
+    await bus.publish("b", frame(2), maxlen=9, headers=traced())
     deliveries = await one.read()
     assert sorted(delivery.message.sequence for delivery in deliveries) == [1, 2]
-    assert {delivery.traceparent for delivery in deliveries} == {"00-11", None}
+    assert {delivery.traceparent for delivery in deliveries} == {PARENT, None}
     await one.ack(*deliveries)
     await asyncio.sleep(2 * IDLE_S)
     assert await one.read() == []

@@ -28,7 +28,8 @@ from livestar.core.errors import (
     Unavailable,
 )
 from livestar.obs import Metrics, current_trace_id, span
-from livestar.rpc import Channels, RpcServer, answers, error_info, from_error_info, retrying
+from livestar.rpc import Channels, RpcServer, answers, retrying
+from livestar.wire.errors import error_info, from_error_info
 
 pytestmark = [pytest.mark.integration, pytest.mark.anyio]
 

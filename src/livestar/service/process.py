@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
@@ -42,6 +43,10 @@ LAST_CALLS_S = 3.0
 """What calls under way get after the service has drained."""
 
 
+PARENT_S = 0.5
+"""How often to look whether the parent is there."""
+
+
 class Stopped(Exception):
     """The process was asked to stop before it had started."""
 
@@ -54,6 +59,7 @@ class Process(Generic[SettingsT]):
         settings: how it runs.
         metrics: its metrics.
         health: whether it can work.
+        http_port: where /metrics, /healthz and /readyz are.
     """
 
     def __init__(self, name: str, settings: SettingsT) -> None:
@@ -61,6 +67,7 @@ class Process(Generic[SettingsT]):
         self.settings = settings
         self.metrics = Metrics(name)
         self.health = Health()
+        self.http_port = settings.http_port
         self._stopping = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._failed: BaseException | None = None
@@ -142,7 +149,7 @@ class Process(Generic[SettingsT]):
             self.health.on_change(lambda _: changed.set())
             following.append(asyncio.create_task(self._tell(server, changed), name="health"))
         self.health.started()
-        log.info("ready", extra={"grpc_port": server.port if server else None})
+        log.info("ready", extra={"grpc_port": server.port if server else None, "http_port": self.http_port})
         try:
             yield
         finally:
@@ -155,13 +162,13 @@ class Process(Generic[SettingsT]):
 
     async def run(self, serve: Callable[[Process[SettingsT]], Awaitable[None]]) -> int:
         """Runs the service to its end; returns the exit status."""
-        loop = asyncio.get_running_loop()
-        for signum in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(signum, self.stop)
         try:
             async with ObservabilityEndpoint(
                 self.metrics, self.health, host=self.settings.host, port=self.settings.http_port
-            ):
+            ) as endpoint:
+                self.http_port = endpoint.port
+                if self.settings.parent_pid:
+                    self.spawn(self._stop_with(self.settings.parent_pid), "parent")
                 await self._to_its_end(asyncio.ensure_future(serve(self)))
         except LiveStarError as error:
             self._failed = self._failed or error
@@ -189,6 +196,12 @@ class Process(Generic[SettingsT]):
             serving.cancel()
         with suppress(asyncio.CancelledError):
             await serving
+
+    async def _stop_with(self, parent_pid: int) -> None:
+        while os.getppid() == parent_pid:
+            await asyncio.sleep(PARENT_S)
+        log.warning("whoever started this is gone: stopping")
+        self.stop()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -223,4 +236,15 @@ def run(name: str, settings: type[SettingsT], serve: Callable[[Process[SettingsT
 
 
 async def _run(name: str, settings: SettingsT, serve: Callable[[Process[SettingsT]], Awaitable[None]]) -> int:
-    return await Process(name, settings).run(serve)
+    loop = asyncio.get_running_loop()
+    process = Process(name, settings)
+    signals = (signal.SIGTERM, signal.SIGINT)
+    for signum in signals:
+        loop.add_signal_handler(signum, process.stop)
+    try:
+        return await process.run(serve)
+    finally:
+        for signum in signals:
+            loop.remove_signal_handler(signum)
+            # On the way out a second one would turn the exit status into a death.
+            signal.signal(signum, signal.SIG_IGN)
