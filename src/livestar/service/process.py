@@ -73,14 +73,15 @@ class Process(Generic[SettingsT]):
         self._failed: BaseException | None = None
 
     def spawn(self, work: Coroutine[object, object, None], name: str) -> asyncio.Task[None]:
-        """Runs `work` beside the rest. When it fails, the process stops with exit status 1; at the end it is cancelled."""
+        """Runs `work` beside the rest, until `serving` ends and cancels it; when it fails, the process stops with exit status 1."""
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task
 
     def stop(self) -> None:
-        """Asks the process to stop, as SIGTERM does."""
+        """Asks the process to stop, as SIGTERM does; from now on it is not ready."""
+        self.health.drain()
         self._stopping.set()
 
     @property
@@ -89,9 +90,8 @@ class Process(Generic[SettingsT]):
         return self._stopping.is_set()
 
     async def until_stopped(self) -> None:
-        """Returns when the process is asked to stop; from then on it is not ready and takes no new work."""
+        """Returns when the process is asked to stop: take no new work, and finish or hand off what there is."""
         await self._stopping.wait()
-        self.health.drain()
 
     async def wait_for(self, what: str, check: Callable[[], Awaitable[None]]) -> None:
         """Returns when `check()` passes; until then /readyz names `what` with its error, and the log says it once.
@@ -138,7 +138,7 @@ class Process(Generic[SettingsT]):
 
     @asynccontextmanager
     async def serving(self, server: RpcServer | None = None) -> AsyncIterator[None]:
-        """Serves and is ready within; at the end refuses new calls and gives those under way a few seconds.
+        """Serves and is ready within; at the end refuses new calls, gives those under way a few seconds, and cancels tasks.
 
         Within, await `until_stopped()` and then finish or hand off what there is; all of it together takes `drain_s` at most.
         """
@@ -159,6 +159,8 @@ class Process(Generic[SettingsT]):
             if server:
                 await server.set_serving(serving=False)
                 await server.stop(min(LAST_CALLS_S, self.settings.drain_s))
+            # Before what they use is closed.
+            await self._cancel_tasks()
 
     async def run(self, serve: Callable[[Process[SettingsT]], Awaitable[None]]) -> int:
         """Runs the service to its end; returns the exit status."""
@@ -179,9 +181,7 @@ class Process(Generic[SettingsT]):
             self._failed = self._failed or error
             log.exception("failed")
         finally:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self._cancel_tasks()
         return FAILED if self._failed else 0
 
     async def _to_its_end(self, serving: asyncio.Future[None]) -> None:
@@ -202,6 +202,12 @@ class Process(Generic[SettingsT]):
             await asyncio.sleep(PARENT_S)
         log.warning("whoever started this is gone: stopping")
         self.stop()
+
+    async def _cancel_tasks(self) -> None:
+        tasks = tuple(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
