@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -88,9 +89,12 @@ def test_it_goes_with_its_owner_whatever_kills_it(signum: signal.Signals) -> Non
     assert not Path(folder).exists()
 
 
-def test_a_port_in_use_is_said() -> None:
-    with EmbeddedRedis() as first, pytest.raises(Unavailable, match=f"port {first.port}"):
-        EmbeddedRedis(port=first.port)
+def test_a_port_in_use_is_said_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with EmbeddedRedis() as first:
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+        with pytest.raises(Unavailable, match=f"start on port {first.port}: "):
+            EmbeddedRedis(port=first.port)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_no_server_anywhere_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

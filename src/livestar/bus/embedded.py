@@ -71,7 +71,9 @@ class EmbeddedRedis:
             self._end()
             # Somebody else may have taken the port in between: another one then.
             if port or attempt == ATTEMPTS - 1:
-                raise Unavailable(f"Redis does not start on port {self.port}: {self._last_words()}")
+                last_words = self._last_words()
+                self.stop()
+                raise Unavailable(f"Redis does not start on port {self.port}: {last_words}")
         self.url = f"redis://127.0.0.1:{self.port}/0"
 
     def stop(self) -> None:
