@@ -2,7 +2,7 @@
 
 from livestar.bus import keys
 from livestar.bus.bus import START, Backlog, Bus, Entry, traced
-from livestar.bus.embedded import EmbeddedRedis
+from livestar.bus.embedded import EmbeddedRedis, redis_at
 from livestar.bus.group_reader import Delivery, GroupReader, GroupSettings
 from livestar.bus.in_memory import InMemoryBus
 from livestar.bus.in_memory_leases import InMemoryLeases
@@ -44,5 +44,6 @@ __all__ = [
     "check_gate",
     "checked",
     "keys",
+    "redis_at",
     "traced",
 ]

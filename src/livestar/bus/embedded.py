@@ -10,7 +10,8 @@ import socket
 import subprocess
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -133,6 +134,20 @@ class EmbeddedRedis:
             with suppress(ProcessLookupError):
                 os.killpg(self._guard.pid, signal.SIGKILL)
             self._guard.wait()
+
+
+@contextmanager
+def redis_at(url: str | None, *, data: Path | None = None) -> Iterator[str]:
+    """The address of a Redis: `url` (REDIS_URL) where there is one, else that of an embedded one, which is gone afterwards.
+
+    Raises:
+        FailedPrecondition, Unavailable: as `EmbeddedRedis`.
+    """
+    if url:
+        yield url
+        return
+    with EmbeddedRedis(data=data) as server:
+        yield server.url
 
 
 def _binary() -> str:
