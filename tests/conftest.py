@@ -43,6 +43,19 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="session")
+async def one_loop(anyio_backend: str) -> AsyncIterator[None]:
+    """Keeps one event loop for all async tests: gRPC's core goes on calling the loops that it has seen."""
+    yield  # noqa: PT022 - a fixture that returned would not keep it
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every async test runs on that loop."""
+    for item in items:
+        if item.get_closest_marker("anyio") and isinstance(item, pytest.Function):
+            item.fixturenames.insert(0, "one_loop")
+
+
+@pytest.fixture(scope="session")
 def redis_server() -> Iterator[EmbeddedRedis]:
     """A real Redis of this test process, on a free port; gone at the end."""
     from livestar.bus import EmbeddedRedis

@@ -6,13 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import psutil
 import pytest
 
-from livestar.bus import EmbeddedRedis, RedisLink, RedisStreams
+from livestar.bus import EmbeddedRedis, RedisLink, RedisStreams, redis_at
 from livestar.core.errors import FailedPrecondition, Unavailable
 
 pytestmark = pytest.mark.integration
@@ -88,9 +89,21 @@ def test_it_goes_with_its_owner_whatever_kills_it(signum: signal.Signals) -> Non
     assert not Path(folder).exists()
 
 
-def test_a_port_in_use_is_said() -> None:
-    with EmbeddedRedis() as first, pytest.raises(Unavailable, match=f"port {first.port}"):
-        EmbeddedRedis(port=first.port)
+def test_a_port_in_use_is_said_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with EmbeddedRedis() as first:
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+        with pytest.raises(Unavailable, match=f"start on port {first.port}: "):
+            EmbeddedRedis(port=first.port)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_redis_that_is_given_is_used_and_otherwise_one_is_started() -> None:
+    with redis_at("redis://given/0") as url:
+        assert url == "redis://given/0"
+    with redis_at(None) as url:
+        port = int(url.rpartition(":")[2].removesuffix("/0"))
+        assert servers_of(port)
+    assert gone(port)
 
 
 def test_no_server_anywhere_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

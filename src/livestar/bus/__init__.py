@@ -1,8 +1,8 @@
 """The bus and everything else on Redis: streams of messages, leases, the registry. Never reaches torch."""
 
 from livestar.bus import keys
-from livestar.bus.bus import START, TRACEPARENT, Backlog, Bus, Entry
-from livestar.bus.embedded import EmbeddedRedis
+from livestar.bus.bus import START, Backlog, Bus, Entry, traced
+from livestar.bus.embedded import EmbeddedRedis, redis_at
 from livestar.bus.group_reader import Delivery, GroupReader, GroupSettings
 from livestar.bus.in_memory import InMemoryBus
 from livestar.bus.in_memory_leases import InMemoryLeases
@@ -19,7 +19,6 @@ from livestar.bus.specification import check_channel, check_gate, checked
 __all__ = [
     "FINAL",
     "START",
-    "TRACEPARENT",
     "Backlog",
     "Bus",
     "Delivery",
@@ -45,4 +44,6 @@ __all__ = [
     "check_gate",
     "checked",
     "keys",
+    "redis_at",
+    "traced",
 ]

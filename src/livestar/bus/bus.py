@@ -10,11 +10,16 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from livestar.obs import TRACEPARENT, current_traceparent
+
 START = "0-0"
 """The cursor before the oldest entry."""
 
-TRACEPARENT = "traceparent"
-"""Header that carries the W3C trace context."""
+
+def traced(**headers: str) -> dict[str, str]:
+    """Headers for `publish`, with the current trace where there is one."""
+    traceparent = current_traceparent()
+    return {**headers, TRACEPARENT: traceparent} if traceparent else headers
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ import socket
 import subprocess
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -71,7 +72,9 @@ class EmbeddedRedis:
             self._end()
             # Somebody else may have taken the port in between: another one then.
             if port or attempt == ATTEMPTS - 1:
-                raise Unavailable(f"Redis does not start on port {self.port}: {self._last_words()}")
+                last_words = self._last_words()
+                self.stop()
+                raise Unavailable(f"Redis does not start on port {self.port}: {last_words}")
         self.url = f"redis://127.0.0.1:{self.port}/0"
 
     def stop(self) -> None:
@@ -131,6 +134,20 @@ class EmbeddedRedis:
             with suppress(ProcessLookupError):
                 os.killpg(self._guard.pid, signal.SIGKILL)
             self._guard.wait()
+
+
+@contextmanager
+def redis_at(url: str | None, *, data: Path | None = None) -> Iterator[str]:
+    """The address of a Redis: `url` (REDIS_URL) where there is one, else that of an embedded one, which is gone afterwards.
+
+    Raises:
+        FailedPrecondition, Unavailable: as `EmbeddedRedis`.
+    """
+    if url:
+        yield url
+        return
+    with EmbeddedRedis(data=data) as server:
+        yield server.url
 
 
 def _binary() -> str:

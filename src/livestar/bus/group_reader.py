@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from livestar.bus import keys as bus_keys
-from livestar.bus.bus import TRACEPARENT, Bus, Entry
+from livestar.bus.bus import Bus, Entry
+from livestar.obs import TRACEPARENT
 
 MessageT = TypeVar("MessageT")
 

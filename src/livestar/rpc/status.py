@@ -8,7 +8,6 @@ from google.protobuf.message import DecodeError
 from google.rpc import status_pb2
 
 from livestar.api.v1 import errors_pb2
-from livestar.core import errors
 from livestar.core.errors import (
     AlreadyExists,
     CapacityExceeded,
@@ -19,30 +18,16 @@ from livestar.core.errors import (
     NotFound,
     Unavailable,
 )
+from livestar.wire.errors import CLASSES, error_info, from_error_info
 
 DETAILS_KEY = "grpc-status-details-bin"
 """Trailing metadata that holds google.rpc.Status, as every gRPC implementation names it."""
-
-INTERNAL = "something went wrong here: see the service's log"
-"""All that a caller learns of an error that we did not foresee."""
-
-
-def error_info(error: BaseException) -> errors_pb2.ErrorInfo:
-    """An error for the wire. One that we did not raise on purpose keeps its details to itself."""
-    if not isinstance(error, LiveStarError):
-        return errors_pb2.ErrorInfo(reason="LiveStarError", message=INTERNAL)
-    return errors_pb2.ErrorInfo(reason=type(error).__name__, message=str(error), retryable=error.retryable)
-
-
-def from_error_info(info: errors_pb2.ErrorInfo) -> LiveStarError:
-    """The error again, of its own class where we know it."""
-    return _CLASSES.get(info.reason, LiveStarError)(info.message)
 
 
 def status_of(error: BaseException) -> tuple[grpc.StatusCode, str, tuple[tuple[str, bytes], ...]]:
     """Code, message and trailing metadata that tell a caller about an error."""
     info = error_info(error)
-    code = grpc.StatusCode[_CLASSES.get(info.reason, LiveStarError).grpc_code]
+    code = grpc.StatusCode[CLASSES.get(info.reason, LiveStarError).grpc_code]
     detail = AnyMessage()
     detail.Pack(info)
     number: int = code.value[0]
@@ -72,13 +57,6 @@ def _detail(value: str | bytes) -> errors_pb2.ErrorInfo | None:
     except DecodeError:
         return None
 
-
-_CLASSES: dict[str, type[LiveStarError]] = {
-    name: kind
-    for name, kind in vars(errors).items()
-    if isinstance(kind, type) and issubclass(kind, LiveStarError)
-}
-"""Every class of the tree, by name."""
 
 _GENERAL = (InvalidInput, NotFound, AlreadyExists, CapacityExceeded, FailedPrecondition)
 """What the codes of others mean."""

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
@@ -42,6 +43,10 @@ LAST_CALLS_S = 3.0
 """What calls under way get after the service has drained."""
 
 
+PARENT_S = 0.5
+"""How often to look whether the parent is there."""
+
+
 class Stopped(Exception):
     """The process was asked to stop before it had started."""
 
@@ -54,6 +59,7 @@ class Process(Generic[SettingsT]):
         settings: how it runs.
         metrics: its metrics.
         health: whether it can work.
+        http_port: where /metrics, /healthz and /readyz are.
     """
 
     def __init__(self, name: str, settings: SettingsT) -> None:
@@ -61,19 +67,21 @@ class Process(Generic[SettingsT]):
         self.settings = settings
         self.metrics = Metrics(name)
         self.health = Health()
+        self.http_port = settings.http_port
         self._stopping = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._failed: BaseException | None = None
 
     def spawn(self, work: Coroutine[object, object, None], name: str) -> asyncio.Task[None]:
-        """Runs `work` beside the rest. When it fails, the process stops with exit status 1; at the end it is cancelled."""
+        """Runs `work` beside the rest until `serving` ends and cancels it; if it fails, the process stops with exit status 1."""
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task
 
     def stop(self) -> None:
-        """Asks the process to stop, as SIGTERM does."""
+        """Asks the process to stop, as SIGTERM does; from now on it is not ready."""
+        self.health.drain()
         self._stopping.set()
 
     @property
@@ -82,9 +90,8 @@ class Process(Generic[SettingsT]):
         return self._stopping.is_set()
 
     async def until_stopped(self) -> None:
-        """Returns when the process is asked to stop; from then on it is not ready and takes no new work."""
+        """Returns when the process is asked to stop: take no new work, and finish or hand off what there is."""
         await self._stopping.wait()
-        self.health.drain()
 
     async def wait_for(self, what: str, check: Callable[[], Awaitable[None]]) -> None:
         """Returns when `check()` passes; until then /readyz names `what` with its error, and the log says it once.
@@ -131,7 +138,7 @@ class Process(Generic[SettingsT]):
 
     @asynccontextmanager
     async def serving(self, server: RpcServer | None = None) -> AsyncIterator[None]:
-        """Serves and is ready within; at the end refuses new calls and gives those under way a few seconds.
+        """Serves and is ready within; at the end refuses new calls, gives those under way a few seconds, and cancels tasks.
 
         Within, await `until_stopped()` and then finish or hand off what there is; all of it together takes `drain_s` at most.
         """
@@ -142,7 +149,7 @@ class Process(Generic[SettingsT]):
             self.health.on_change(lambda _: changed.set())
             following.append(asyncio.create_task(self._tell(server, changed), name="health"))
         self.health.started()
-        log.info("ready", extra={"grpc_port": server.port if server else None})
+        log.info("ready", extra={"grpc_port": server.port if server else None, "http_port": self.http_port})
         try:
             yield
         finally:
@@ -152,16 +159,18 @@ class Process(Generic[SettingsT]):
             if server:
                 await server.set_serving(serving=False)
                 await server.stop(min(LAST_CALLS_S, self.settings.drain_s))
+            # Before what they use is closed.
+            await self._cancel_tasks()
 
     async def run(self, serve: Callable[[Process[SettingsT]], Awaitable[None]]) -> int:
         """Runs the service to its end; returns the exit status."""
-        loop = asyncio.get_running_loop()
-        for signum in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(signum, self.stop)
         try:
             async with ObservabilityEndpoint(
                 self.metrics, self.health, host=self.settings.host, port=self.settings.http_port
-            ):
+            ) as endpoint:
+                self.http_port = endpoint.port
+                if self.settings.parent_pid:
+                    self.spawn(self._stop_with(self.settings.parent_pid), "parent")
                 await self._to_its_end(asyncio.ensure_future(serve(self)))
         except LiveStarError as error:
             self._failed = self._failed or error
@@ -172,9 +181,7 @@ class Process(Generic[SettingsT]):
             self._failed = self._failed or error
             log.exception("failed")
         finally:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self._cancel_tasks()
         return FAILED if self._failed else 0
 
     async def _to_its_end(self, serving: asyncio.Future[None]) -> None:
@@ -189,6 +196,18 @@ class Process(Generic[SettingsT]):
             serving.cancel()
         with suppress(asyncio.CancelledError):
             await serving
+
+    async def _stop_with(self, parent_pid: int) -> None:
+        while os.getppid() == parent_pid:
+            await asyncio.sleep(PARENT_S)
+        log.warning("whoever started this is gone: stopping")
+        self.stop()
+
+    async def _cancel_tasks(self) -> None:
+        tasks = tuple(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -223,4 +242,15 @@ def run(name: str, settings: type[SettingsT], serve: Callable[[Process[SettingsT
 
 
 async def _run(name: str, settings: SettingsT, serve: Callable[[Process[SettingsT]], Awaitable[None]]) -> int:
-    return await Process(name, settings).run(serve)
+    loop = asyncio.get_running_loop()
+    process = Process(name, settings)
+    signals = (signal.SIGTERM, signal.SIGINT)
+    for signum in signals:
+        loop.add_signal_handler(signum, process.stop)
+    try:
+        return await process.run(serve)
+    finally:
+        for signum in signals:
+            loop.remove_signal_handler(signum)
+            # On the way out a second one would turn the exit status into a death.
+            signal.signal(signum, signal.SIG_IGN)
