@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich import box
-from rich.console import Console, Group
+from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
-from rich.table import Table
 
+from livestar.client.eval_tables import score_tables
 from livestar.client.model_folder import Recommended, find_model
 from livestar.core.errors import InvalidInput
 
 if TYPE_CHECKING:
     from livestar.evaluation.synthstar_watch import WatchSettings
     from livestar.evaluation.synthstar_watched import Task, Watched
-
-NARRATION = ("facts_right", "facts_told", "tim_cover", "tim_redun", "tim_diff_s", "ppl", "tok_acc")
 
 
 def evaluate(
@@ -116,30 +112,11 @@ def _tasks(text: str) -> frozenset[Task]:
 
 
 def _show(watched: list[Watched], *, as_json: bool) -> None:
-    from livestar.evaluation.synthstar_scores import report
+    from livestar.evaluation.synthstar_scores import by_family, report, score
 
     if as_json:
         typer.echo(json.dumps(report(watched), allow_nan=False))
-    else:
-        Console().print(_tables(watched))
-
-
-def _tables(watched: list[Watched]) -> Group:
-    """A row for each family and one for all together; two tables, so that they fit a narrow terminal."""
-    from livestar.evaluation.synthstar_scores import by_family, score
-
+        return
     rows = {name: score(clips).rounded() for name, clips in by_family(watched).items()}
     rows["overall"] = score(watched).rounded()
-    others = [name for name in rows["overall"] if name not in NARRATION]
-    return Group(_table("Narration", rows, NARRATION), _table("Questions and speed", rows, others))
-
-
-def _table(title: str, rows: dict[str, dict[str, float | int | None]], names: Sequence[str]) -> Table:
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("family", no_wrap=True)
-    for name in names:
-        table.add_column(name.replace("_", "\n", 1), justify="right", no_wrap=True)
-    for family, scores in rows.items():
-        cells = ["-" if scores[name] is None else f"{scores[name]:.4g}" for name in names]
-        table.add_row(family, *cells, style="bold" if family == "overall" else "")
-    return table
+    Console().print(score_tables(rows, "family"))
