@@ -137,9 +137,52 @@ def test_eval_prints_a_table_of_some_tasks(
     assert others[-1] == "1"
 
 
+def test_eval_draws_curves(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tiny_checkpoint: Path,
+    folder: Path,
+    tmp_path: Path,
+) -> None:
+    options = ("--tasks", "rng", "--limit", "1", "--alphas", "1.0,1000", "--memories", "600,all", "--json")
+    where = ("--model", tiny_checkpoint, "--data", folder, "--plots", tmp_path / "new" / "plots")
+    assert evaluate(monkeypatch, *where, *options) == 0
+    got = json.loads(capsys.readouterr().out)
+    assert [point["alpha"] for point in got["alpha_curve"]] == [1, 1000]
+    assert [point["max_trunk_tokens"] for point in got["memory_curve"]] == [600, None]
+    eager, silent = got["alpha_curve"]
+    assert eager["tim_redun"] > silent["tim_redun"] == 0
+    assert got["settings"]["memory"] == "token-budget"
+    events = len(annotate(make_clip("parking", 1, 6), 5, 64).events)
+    assert sum(got["delays_s"]["counts"]) + got["delays_s"]["missed"] == events
+    assert {path.name for path in (tmp_path / "new" / "plots").iterdir()} == {
+        "alpha.png", "delays.png", "memory.png",
+    }  # fmt: skip
+
+
+@pytest.mark.slow
+def test_several_processes_score_as_one_does(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tiny_checkpoint: Path, folder: Path
+) -> None:
+    scores = []
+    for processes in ("1", "2"):
+        where = ("--model", tiny_checkpoint, "--data", folder, "--json", "--processes", processes)
+        assert evaluate(monkeypatch, *where) == 0
+        got = json.loads(capsys.readouterr().out)
+        for row in (got["overall"], *got["families"].values()):
+            del row["frames_per_s"]
+        scores.append(got)
+    assert scores[0] == scores[1]
+
+
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [
+        ("--alphas", "1.0,high", "1.0,high"),
+        ("--alphas", "0.9", "alpha is at least 1"),
+        ("--memories", "300,most", "300,most"),
+        ("--memory", "elephant", "'elephant'"),
+        ("--processes", "0", "greater than or equal to 1"),
         ("--tasks", "rng,sums", "'sums'"),
         ("--mode", "loud", "'loud'"),
         ("--alpha", "0.5", "alpha is at least 1"),

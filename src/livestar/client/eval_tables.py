@@ -33,10 +33,11 @@ def score_tables(rows: Mapping[str, Row], heading: str, *, rest: str = _REST) ->
 
 
 def curve_table(title: str, points: Iterable[Row], names: Sequence[str]) -> Table:
-    """A row for each point, the first of the names being what was varied."""
+    """A row for each point; the first of the names is what was varied, None for no bound."""
     table = _empty(title, names[0], names[1:])
     for point in points:
-        table.add_row(*(_cell(point[name]) for name in names))
+        first, *scores = (point[name] for name in names)
+        table.add_row("all" if first is None else f"{first:g}", *map(_cell, scores))
     return table
 
 

@@ -21,7 +21,7 @@ from livestar.evaluation.synth_annotations import annotate
 from livestar.evaluation.synthstar_scores import report
 from livestar.evaluation.synthstar_watch import WatchSettings, see, watch_variants
 from livestar.evaluation.synthstar_watched import Task, Watched
-from livestar.evaluation.worker_pool import in_processes, one_thread_model
+from livestar.evaluation.worker_pool import Checkpoint, in_processes
 from livestar.synth import Split, families, make_clip
 
 ClipKey = tuple[str, int]
@@ -46,7 +46,7 @@ class QuickEval:
     def watch(self, key: ClipKey) -> tuple[Watched, ...]:
         """Watches the clip of a family and a seed once with each of the settings."""
         family, seed = key
-        model = one_thread_model(self.model)
+        model = Checkpoint(self.model).load()
         size = model.network.config.vision_config.image_size
         clip = make_clip(family, seed, self.seconds, self.split)
         clip_annotations = annotate(clip, 1, size)

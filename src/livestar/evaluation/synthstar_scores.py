@@ -52,23 +52,23 @@ class Scores:
         clips: how many.
     """
 
-    facts_right: float | None
-    facts_told: float | None
-    facts_recall: float | None
-    sem_cor: float | None
-    fluency: float | None
-    tim_cover: float | None
-    tim_redun: float | None
-    tim_diff_s: float | None
-    tim_diff_cumulative_s: float | None
-    fdq_exact: float | None
-    coq_exact: float | None
-    miq_exact: float | None
-    otg_iou: float | None
-    ppl: float | None
-    tok_acc: float | None
-    frames_per_s: float | None
-    clips: int
+    facts_right: float | None = None
+    facts_told: float | None = None
+    facts_recall: float | None = None
+    sem_cor: float | None = None
+    fluency: float | None = None
+    tim_cover: float | None = None
+    tim_redun: float | None = None
+    tim_diff_s: float | None = None
+    tim_diff_cumulative_s: float | None = None
+    fdq_exact: float | None = None
+    coq_exact: float | None = None
+    miq_exact: float | None = None
+    otg_iou: float | None = None
+    ppl: float | None = None
+    tok_acc: float | None = None
+    frames_per_s: float | None = None
+    clips: int = 0
 
     def rounded(self) -> dict[str, float | int | None]:
         """The scores by name, to four digits after the point."""

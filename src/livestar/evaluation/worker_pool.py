@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
@@ -41,13 +42,34 @@ def in_processes(
         pool.shutdown(cancel_futures=True)
 
 
-@cache
-def one_thread_model(directory: Path, dtype: torch.dtype = torch.float32, device: str = "cpu") -> LoadedModel:
-    """Loads a checkpoint once a process, and keeps the process to one thread.
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that every process loads once.
 
-    Raises:
-        CheckpointError: the folder does not hold a LiveStar checkpoint.
+    Attributes:
+        directory: in the published layout.
+        dtype: of weights and cache.
+        device: where the network runs.
+        one_thread: whether loading it keeps the process to one thread.
     """
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-    return LoadedModel.from_directory(directory, dtype=dtype, device=device)
+
+    directory: Path
+    dtype: torch.dtype = torch.float32
+    device: str = "cpu"
+    one_thread: bool = True
+
+    def load(self) -> LoadedModel:
+        """Loads it, or returns what this process has loaded before.
+
+        Raises:
+            CheckpointError: the folder does not hold a LiveStar checkpoint.
+        """
+        return _load(self)
+
+
+@cache
+def _load(checkpoint: Checkpoint) -> LoadedModel:
+    if checkpoint.one_thread:
+        torch.set_num_threads(1)
+        cv2.setNumThreads(1)
+    return LoadedModel.from_directory(checkpoint.directory, dtype=checkpoint.dtype, device=checkpoint.device)
