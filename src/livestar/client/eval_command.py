@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from livestar.client.model_folder import Recommended, find_model
+from livestar.core.errors import InvalidInput
 
 
 def evaluate(
@@ -68,15 +69,31 @@ def evaluate(
     processes: Annotated[
         int, typer.Option(metavar="N", min=1, help="Watch N clips at a time, one thread each.")
     ] = 1,
+    data_format: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            metavar="NAME",
+            help="'synthstar', 'omnistar' (RNG_task_eval.txt and .jsonl), or 'auto': the first that is there.",
+        ),
+    ] = "auto",
+    semantics: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="OmniStar's SemCor: 'embedding' (pip install 'livestar[semantic]') or 'none'.",
+        ),
+    ] = "embedding",
     device: Annotated[str, typer.Option(metavar="NAME", help="'cpu', 'cuda' or 'cuda:N'.")] = "cpu",
     dtype: Annotated[str, typer.Option(metavar="TYPE", help="'float32' or 'bfloat16'.")] = "float32",
 ) -> None:
-    """Score a checkpoint on SynthStar: facts, timing, questions and grounding, per family.
+    """Score a checkpoint: facts, timing, questions and grounding per family on SynthStar; timing and meaning on OmniStar.
 
     Example: livestar eval --model nano --data clips --alphas 1.0,1.03,1.07,1.2 --plots out
     """
+    from livestar.client.eval_omnistar import evaluate_omnistar
     from livestar.client.eval_output import EvalOutput
-    from livestar.client.eval_settings import alpha_list, budget_list, watch_settings
+    from livestar.client.eval_settings import DataFormat, alpha_list, budget_list, format_of, watch_settings
     from livestar.client.eval_synthstar import evaluate_synthstar
     from livestar.client.placement import device_named, dtype_named
     from livestar.evaluation.worker_pool import Checkpoint
@@ -93,6 +110,13 @@ def evaluate(
     )
     checkpoint = Checkpoint(folder, dtype_named(dtype), str(device_named(device)), one_thread=processes > 1)
     output = EvalOutput(as_json=as_json, plots=plots)
+    if format_of(data, data_format) is DataFormat.OMNISTAR:
+        if alphas or memories:
+            raise InvalidInput("--alphas and --memories need SynthStar's annotations: leave them out here")
+        evaluate_omnistar(
+            checkpoint, data, settings, output, semantics=semantics, limit=limit, processes=processes
+        )
+        return
     evaluate_synthstar(
         checkpoint, data, settings, output,
         alphas=alpha_list(alphas), budgets=budget_list(memories), limit=limit, processes=processes,

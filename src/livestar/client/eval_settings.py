@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from enum import StrEnum
+from pathlib import Path
 from typing import TypeVar
 
 from livestar.core.errors import InvalidInput
 from livestar.engine import GateSettings, Mode
 from livestar.evaluation.memory_choice import MemoryChoice
+from livestar.evaluation.synth_export import ANNOTATIONS, CONVERSATIONS, NARRATIONS
 from livestar.evaluation.synthstar_watch import DEFAULT_STREAM, WatchSettings
 from livestar.evaluation.synthstar_watched import Task
 
@@ -68,6 +70,28 @@ def budget_list(text: str | None) -> tuple[int | None, ...]:
         raise InvalidInput(
             f"--memories is a list of whole numbers, or 'all', such as 300,600,all, not '{text}'"
         ) from error
+
+
+class DataFormat(StrEnum):
+    """Whose annotations a folder is scored with."""
+
+    SYNTHSTAR = "synthstar"
+    OMNISTAR = "omnistar"
+
+
+def format_of(folder: Path, name: str) -> DataFormat:
+    """The format of this name; with `auto` SynthStar's where its annotations are there, then OmniStar's.
+
+    Raises:
+        InvalidInput: there is no such format, or the folder holds no annotations.
+    """
+    if name != "auto":
+        return _one_of(DataFormat, name, "--format is 'auto' or one of", verb="")
+    if (folder / ANNOTATIONS).is_file():
+        return DataFormat.SYNTHSTAR
+    if any((folder / file).is_file() for file in (NARRATIONS, CONVERSATIONS)):
+        return DataFormat.OMNISTAR
+    raise InvalidInput(f"{folder} holds no annotated clip: write some with 'livestar synth render'")
 
 
 def _one_of(choices: type[ChoiceT], name: str, option: str, verb: str = " is one of") -> ChoiceT:

@@ -129,6 +129,21 @@ def watch_variants(
     return tuple(watched)
 
 
+def check_kept(engine: Engine, settings: WatchSettings, name: str, num_frames: int) -> None:
+    """Passes unless a memory that was to keep everything had to forget: then it would bear a wrong name.
+
+    Raises:
+        InvalidInput: the network has not enough positions for the whole clip.
+    """
+    if settings.memory is not MemoryChoice.KEEP_EVERYTHING:
+        return
+    if (kept := len(engine.stream(STREAM).ledger().frames)) < num_frames:
+        raise InvalidInput(
+            f"{name} has {num_frames} frames and the checkpoint's positions hold {kept}: "
+            "watch shorter clips with 'keep-everything'"
+        )
+
+
 @dataclass(frozen=True)
 class _Ask:
     task: Task
@@ -173,7 +188,7 @@ class _Watcher:
             self._ask_before(second + 1)
             busy_s += frame.busy_s + perf_counter() - began_s
         self._ask_before(math.inf)
-        self._check_memory(len(seen))
+        check_kept(self._engine, self._settings, self._clip.video_id, len(seen))
         return Watched(
             clip=self._clip,
             num_frames=len(seen),
@@ -184,16 +199,6 @@ class _Watcher:
             coq=tuple(self._answered[Task.COQ]),
             miq=tuple(self._answered[Task.MIQ]),
         )
-
-    def _check_memory(self, num_frames: int) -> None:
-        """A memory that keeps everything stands for no forgetting at all: one that the positions bound is none."""
-        if self._settings.memory is not MemoryChoice.KEEP_EVERYTHING:
-            return
-        if (kept := len(self._engine.stream(STREAM).ledger().frames)) < num_frames:
-            raise InvalidInput(
-                f"{self._clip.video_id} has {num_frames} frames and the checkpoint's positions hold {kept}: "
-                "watch shorter clips with 'keep-everything'"
-            )
 
     def _take(self, second: int, tokens: torch.Tensor) -> None:
         """Watches one frame, and keeps what every channel says or holds after it."""
