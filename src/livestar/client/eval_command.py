@@ -84,6 +84,14 @@ def evaluate(
             help="OmniStar's SemCor: 'embedding' (pip install 'livestar[semantic]') or 'none'.",
         ),
     ] = "embedding",
+    judge_url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Also ask a language model there (OpenAI's chat completions; key in LIVESTAR_JUDGE_API_KEY).",
+        ),
+    ] = None,
+    judge_model: Annotated[str | None, typer.Option(metavar="NAME", help="Which model judges.")] = None,
     device: Annotated[str, typer.Option(metavar="NAME", help="'cpu', 'cuda' or 'cuda:N'.")] = "cpu",
     dtype: Annotated[str, typer.Option(metavar="TYPE", help="'float32' or 'bfloat16'.")] = "float32",
 ) -> None:
@@ -91,6 +99,7 @@ def evaluate(
 
     Example: livestar eval --model nano --data clips --alphas 1.0,1.03,1.07,1.2 --plots out
     """
+    from livestar.client.eval_judge import JudgeOption
     from livestar.client.eval_omnistar import evaluate_omnistar
     from livestar.client.eval_output import EvalOutput
     from livestar.client.eval_settings import DataFormat, alpha_list, budget_list, format_of, watch_settings
@@ -110,14 +119,22 @@ def evaluate(
     )
     checkpoint = Checkpoint(folder, dtype_named(dtype), str(device_named(device)), one_thread=processes > 1)
     output = EvalOutput(as_json=as_json, plots=plots)
+    judge = JudgeOption.of(judge_url, judge_model)
     if format_of(data, data_format) is DataFormat.OMNISTAR:
         if alphas or memories:
             raise InvalidInput("--alphas and --memories need SynthStar's annotations: leave them out here")
         evaluate_omnistar(
-            checkpoint, data, settings, output, semantics=semantics, limit=limit, processes=processes
+            checkpoint,
+            data,
+            settings,
+            output,
+            semantics=semantics,
+            judge=judge,
+            limit=limit,
+            processes=processes,
         )
         return
     evaluate_synthstar(
         checkpoint, data, settings, output,
-        alphas=alpha_list(alphas), budgets=budget_list(memories), limit=limit, processes=processes,
+        alphas=alpha_list(alphas), budgets=budget_list(memories), judge=judge, limit=limit, processes=processes,
     )  # fmt: skip

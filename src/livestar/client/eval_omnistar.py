@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import RenderableType
 from rich.text import Text
 
+from livestar.client.eval_judge import JudgeOption
 from livestar.client.eval_output import EvalOutput
 from livestar.client.eval_progress import watched_with_progress
 from livestar.client.eval_tables import score_tables
@@ -14,7 +15,7 @@ from livestar.client.plain_text import printable
 from livestar.core.errors import BadAnnotation, InvalidInput
 from livestar.evaluation.omnistar_folder import OmniStarFolder
 from livestar.evaluation.omnistar_forced import DialogueForcing
-from livestar.evaluation.omnistar_scores import OmniStarResult, Similarity
+from livestar.evaluation.omnistar_scores import OmniStarResult, Similarity, caption_pairs
 from livestar.evaluation.omnistar_watch import NarrationWatch
 from livestar.evaluation.sentence_similarity import SentenceSimilarity
 from livestar.evaluation.synthstar_watch import WatchSettings
@@ -32,6 +33,7 @@ def evaluate_omnistar(
     output: EvalOutput,
     *,
     semantics: str,
+    judge: JudgeOption | None,
     limit: int | None,
     processes: int,
 ) -> None:
@@ -65,7 +67,12 @@ def evaluate_omnistar(
         "settings": settings.summary(),
         "delays_s": result.delays.report(),
     }
-    output.show(report, *_tables(report, result))
+    tables = _tables(report, result)
+    if judge:
+        judged, lines = judge.report({each.video.video_id: caption_pairs(each) for each in result.videos})
+        report |= judged
+        tables += lines
+    output.show(report, *tables)
     output.plot(result.delays, {}, alpha=settings.stream.gate.alpha, memory=settings.memory)
 
 

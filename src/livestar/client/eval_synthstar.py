@@ -6,12 +6,14 @@ from pathlib import Path
 
 from rich.console import RenderableType
 
+from livestar.client.eval_judge import JudgeOption
 from livestar.client.eval_output import EvalOutput
 from livestar.client.eval_progress import watched_with_progress
 from livestar.client.eval_tables import curve_table, score_tables
 from livestar.core.errors import InvalidInput
 from livestar.evaluation.delays import Delays
 from livestar.evaluation.sweep import Point, Sweep
+from livestar.evaluation.synthstar_events import caption_pairs
 from livestar.evaluation.synthstar_folder import FolderWatch, read_clips
 from livestar.evaluation.synthstar_scores import by_family, report, score
 from livestar.evaluation.synthstar_watch import WatchSettings
@@ -33,6 +35,7 @@ def evaluate_synthstar(
     *,
     alphas: tuple[float, ...],
     budgets: tuple[int | None, ...],
+    judge: JudgeOption | None,
     limit: int | None,
     processes: int,
 ) -> None:
@@ -45,6 +48,8 @@ def evaluate_synthstar(
     """
     if alphas and not settings.tasks & {Task.RNG, Task.FDQ}:
         raise InvalidInput("--alphas varies what rng and fdq do: add one of them to --tasks")
+    if judge and not settings.does(Task.RNG):
+        raise InvalidInput("the judge reads the narration: add rng to --tasks")
     sweep = Sweep(settings, alphas, budgets)
     try:
         variants = sweep.variants
@@ -56,7 +61,12 @@ def evaluate_synthstar(
     scored, curves = [row[0] for row in rows], sweep.curves(rows)
     delays = Delays.of_clips(scored)
     whole = report(scored) | {"settings": settings.summary(), "delays_s": delays.report(), **curves}
-    output.show(whole, *_tables(scored, curves))
+    tables = _tables(scored, curves)
+    if judge:
+        judged, lines = judge.report({each.clip.video_id: caption_pairs(each) for each in scored})
+        whole |= judged
+        tables += lines
+    output.show(whole, *tables)
     output.plot(delays, curves, alpha=settings.stream.gate.alpha, memory=settings.memory)
 
 

@@ -79,6 +79,11 @@ def told_events(watched: Watched) -> Iterator[ToldEvent]:
         )
 
 
+def caption_pairs(watched: Watched) -> tuple[tuple[str, str], ...]:
+    """For every event its true narration and the first caption said in it, or an empty text."""
+    return tuple((told.truth, told.text) for told in told_events(watched))
+
+
 def fluent(family: str, said: Iterable[Said]) -> Iterator[bool]:
     """For every caption, whether it is one whole sentence of the family's grammar and not the one before again."""
     texts = ["", *(each.text for each in said)]
