@@ -29,7 +29,7 @@ def evaluate(
     alpha: Annotated[
         float | None,
         typer.Option(
-            metavar="FACTOR", help="Sensitivity of the narration, at least 1 [default: the model's]."
+            metavar="FACTOR", help="Sensitivity of the narration, at least 1; the model's own when left out."
         ),
     ] = None,
     question_alpha: Annotated[
@@ -51,7 +51,7 @@ def evaluate(
     ] = "token-budget",
     max_trunk_tokens: Annotated[
         int | None,
-        typer.Option(metavar="TOKENS", help="How much of the video is remembered [default: the model's]."),
+        typer.Option(metavar="TOKENS", help="How much of the video is remembered; the model's own when left out."),
     ] = None,
     alphas: Annotated[
         str | None, typer.Option(metavar="LIST", help="Adds a curve over these alphas: 1.0,1.02,1.05.")
@@ -81,14 +81,14 @@ def evaluate(
         str,
         typer.Option(
             metavar="NAME",
-            help="OmniStar's SemCor: 'embedding' (pip install 'livestar[semantic]') or 'none'.",
+            help="OmniStar's SemCor: 'embedding' (wants the extra 'semantic') or 'none'.",
         ),
     ] = "embedding",
     judge_url: Annotated[
         str | None,
         typer.Option(
             metavar="URL",
-            help="Also ask a language model there (OpenAI's chat completions; key in LIVESTAR_JUDGE_API_KEY).",
+            help="Also ask a language model there (OpenAI's chat completions; key in LIVESTAR_JUDGE_API_KEY; extra 'judge').",
         ),
     ] = None,
     judge_model: Annotated[str | None, typer.Option(metavar="NAME", help="Which model judges.")] = None,

