@@ -51,7 +51,9 @@ def evaluate(
     ] = "token-budget",
     max_trunk_tokens: Annotated[
         int | None,
-        typer.Option(metavar="TOKENS", help="How much of the video is remembered; the model's own when left out."),
+        typer.Option(
+            metavar="TOKENS", help="How much of the video is remembered; the model's own when left out."
+        ),
     ] = None,
     alphas: Annotated[
         str | None, typer.Option(metavar="LIST", help="Adds a curve over these alphas: 1.0,1.02,1.05.")
