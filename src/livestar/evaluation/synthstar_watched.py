@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -45,6 +46,11 @@ class Forced:
 
     nll: float
     right: float
+
+    @property
+    def perplexity(self) -> float:
+        """exp(nll), finite."""
+        return math.exp(min(self.nll, 700.0))
 
 
 @dataclass(frozen=True)
