@@ -77,6 +77,7 @@ class Round:
         vision_s: pixels and encoder.
         forward_s: `Runner.forward`: the language model over all chunks, and the scores.
         total_s: all of it; what is left is planning, judging and committing.
+        cpu_s: processor time of all of it; less than `total_s` when other processes had the core meanwhile.
         decided: frames decided.
         spoke: of them, those that a new caption was generated for.
         rows: token rows fed.
@@ -85,6 +86,7 @@ class Round:
     vision_s: float
     forward_s: float
     total_s: float
+    cpu_s: float
     decided: int
     spoke: int
     rows: int
@@ -123,7 +125,7 @@ class Bench:
     def round(self) -> Round:
         """One turn of the loop; see the module."""
         self._forward_s, rows_before = 0.0, self.engine.runner.tokens_fed
-        start = time.perf_counter()
+        start, cpu_start = time.perf_counter(), time.process_time()
         hungry = [camera for camera in self._cameras if not self.engine.stream(camera.stream).inbox]
         if hungry:
             tokens_BVD = self._model.see([camera.take() for camera in hungry])
@@ -139,6 +141,7 @@ class Bench:
             vision_s=seen - start,
             forward_s=self._forward_s,
             total_s=end - start,
+            cpu_s=time.process_time() - cpu_start,
             decided=len(actions),
             spoke=actions.count(Action.SPEAK),
             rows=self.engine.runner.tokens_fed - rows_before,
@@ -180,6 +183,7 @@ def cost(rounds: list[Round], num_streams: int) -> dict[str, object]:
     return {
         "frames": decided,
         "frames_per_s": round(decided / seconds["total"], 1),
+        "frames_per_cpu_s": round(decided / sum(one.cpu_s for one in rounds), 1),
         "rows_fed_per_frame": round(sum(one.rows for one in rounds) / decided, 1),
         "ms_per_frame": {name: round(1000 * value / decided, 2) for name, value in seconds.items()},
         f"ms_per_{num_streams}_frames": per_four_ms(rounds, num_streams),
