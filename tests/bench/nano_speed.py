@@ -1,7 +1,8 @@
 """How many frames a second one CPU core narrates: four streams of SynthStar in one engine, one process, one thread.
 
 Frames are rendered beforehand; encoding, verifying, the gate and speaking are measured. A frame waits for every stream at any
-time, and every stream's memory is full before the clock starts. Prints one JSON object; exits 1 below 20 frames a second.
+time, and every stream's memory is full before the clock starts. Prints one JSON object; exits 1 below 20 frames a
+second of processor time (`frames_per_cpu_s`: what other processes on the core take does not count).
 
     taskset -c 0 python tests/bench/nano_speed.py [--dtype float32] [--streams 4] [--seconds 30] \
         [--max-trunk-tokens 1400] [--compare-dtypes]
