@@ -116,7 +116,8 @@ def evaluate(
         mode=mode,
         memory=memory,
         alpha=own.alpha if alpha is None else alpha,
-        question_alpha=question_alpha,
+        question_alpha=own.question_alpha if question_alpha is None else question_alpha,
+        query_below=own.query_below,
         max_trunk_tokens=own.max_trunk_tokens if max_trunk_tokens is None else max_trunk_tokens,
     )
     checkpoint = Checkpoint(folder, dtype_named(dtype), str(device_named(device)), one_thread=processes > 1)

@@ -24,6 +24,7 @@ def watch_settings(
     memory: str,
     alpha: float,
     question_alpha: float | None,
+    query_below: float | None,
     max_trunk_tokens: int,
 ) -> WatchSettings:
     """Settings from the options of the command line.
@@ -43,7 +44,8 @@ def watch_settings(
     except ValueError as error:
         raise InvalidInput(str(error)) from error
     wanted = frozenset(_one_of(Task, name, "--tasks is 'all' or a list of", verb="") for name in names)
-    return WatchSettings(stream, question_gate, wanted, _one_of(MemoryChoice, memory, "--memory"))
+    chosen = _one_of(MemoryChoice, memory, "--memory")
+    return WatchSettings(stream, question_gate, wanted, chosen, query_below)
 
 
 def alpha_list(text: str | None) -> tuple[float, ...]:

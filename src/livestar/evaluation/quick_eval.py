@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _settings(options: Namespace) -> Iterator[WatchSettings]:
     """Every alpha with every memory at every budget; what keeps everything has no budget, and comes once."""
-    default = WatchSettings(tasks=frozenset(options.tasks))
+    default = WatchSettings(tasks=frozenset(options.tasks), query_below=options.query_below)
     question_gate = None if options.question_alpha is None else GateSettings(options.question_alpha)
     for memory, alpha in product(options.memory, options.alpha):
         keeps = memory is MemoryChoice.KEEP_EVERYTHING
@@ -105,6 +105,11 @@ def _options(arguments: Sequence[str] | None) -> Namespace:
     add("--families", nargs="+", choices=names, default=names, metavar="NAME", help="which ones")
     add("--alpha", type=float, nargs="+", default=[1.03], help="gates of the narration, a line each")
     add("--question-alpha", type=float, help="gate of standing questions; the narration's when left out")
+    add(
+        "--query-below",
+        type=float,
+        help="NLL below which a query holds; two levels over the clip when left out",
+    )
     add("--memory", type=MemoryChoice, nargs="+", choices=list(MemoryChoice), metavar="NAME",
         default=[MemoryChoice.TOKEN_BUDGET], help=f"what forgets, a line each: {', '.join(MemoryChoice)}")  # fmt: skip
     add("--max-trunk-tokens", type=int, nargs="+", default=[6000], help="budgets of the memory, a line each")

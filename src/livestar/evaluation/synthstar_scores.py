@@ -129,7 +129,7 @@ def _answer_at(row: StandingRow, second: int) -> str:
 
 def _grounding(watched: Watched) -> Iterator[float]:
     for row, nlls in zip(watched.clip.otg, watched.query_nlls, strict=False):
-        yield overlap(find_query(nlls), _true_seconds(row, len(nlls)))
+        yield overlap(find_query(nlls, watched.query_below), _true_seconds(row, len(nlls)))
 
 
 def _true_seconds(row: GroundingRow, num_frames: int) -> NDArray[np.bool_]:

@@ -45,6 +45,7 @@ class WatchSettings:
         question_gate: gate of the standing questions; the narration's when None.
         tasks: what is done and scored. The narration always runs, for everything else hangs on it. Standing questions and
             grounding need mode `branch`; in mode `reference` they are left out.
+        query_below: the NLL below which a grounding query holds, nats per token; see `grounding.find_query`.
         memory: what forgets, within `stream.max_trunk_tokens`.
     """
 
@@ -52,6 +53,7 @@ class WatchSettings:
     question_gate: GateSettings | None = None
     tasks: frozenset[Task] = frozenset(Task)
     memory: MemoryChoice = MemoryChoice.TOKEN_BUDGET
+    query_below: float | None = None
 
     def does(self, task: Task) -> bool:
         """Whether a task is wanted and possible."""
@@ -64,6 +66,7 @@ class WatchSettings:
         return {
             "alpha": self.stream.gate.alpha,
             "question_alpha": (self.question_gate or self.stream.gate).alpha,
+            "query_below": self.query_below,
             "mode": str(self.stream.mode),
             "memory": str(self.memory),
             "max_trunk_tokens": None if keeps else self.stream.max_trunk_tokens,
@@ -195,6 +198,7 @@ class _Watcher:
             busy_s=busy_s,
             said=tuple(self._said) if self._settings.does(Task.RNG) else None,
             held=tuple(tuple(d.text for d in self._decisions[channel]) for channel in self._standing),
+            query_below=self._settings.query_below,
             query_nlls=tuple(tuple(d.nll for d in self._decisions[channel]) for channel in self._queries),
             coq=tuple(self._answered[Task.COQ]),
             miq=tuple(self._answered[Task.MIQ]),
