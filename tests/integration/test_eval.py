@@ -114,6 +114,7 @@ def test_eval_prints_json(
         evaluate(monkeypatch, "--model", tiny_checkpoint, "--data", folder, "--json", "--alpha", "1.2") == 0
     )
     got = json.loads(capsys.readouterr().out)
+    assert sum(row["clips"] for row in got["novelty"].values()) == got["overall"]["clips"]
     assert list(got["families"]) == ["parking", "weather"]
     for row in (got["overall"], *got["families"].values()):
         assert set(row) == SCORES

@@ -108,11 +108,20 @@ def by_family(clips: Iterable[Watched]) -> dict[str, list[Watched]]:
     return groups
 
 
+def by_novelty(clips: Iterable[Watched]) -> dict[str, list[Watched]]:
+    """Clips by what training never saw in them beside the seed: nothing, the composition, the camera, or both."""
+    groups: dict[str, list[Watched]] = {}
+    for clip in clips:
+        groups.setdefault("+".join(clip.clip.held_out) or "seed", []).append(clip)
+    return dict(sorted(groups.items()))
+
+
 def report(clips: Sequence[Watched]) -> dict[str, object]:
-    """Scores as JSON has them: `overall`, and `families` by name."""
+    """Scores as JSON has them: `overall`, `families` by name, and `novelty` by what is new in a clip."""
     return {
         "overall": score(clips).rounded(),
         "families": {name: score(group).rounded() for name, group in by_family(clips).items()},
+        "novelty": {name: score(group).rounded() for name, group in by_novelty(clips).items()},
     }
 
 
