@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,22 +12,21 @@ from livestar.core.decision import Decision
 from livestar.core.frame import EncodedFrame
 from livestar.core.ids import FrameNumber, StreamId
 from livestar.engine import Engine, GateSettings, Mode
-from livestar.evaluation import quick_eval
 from livestar.evaluation.synth_annotations import annotate
 from livestar.evaluation.synth_export import export_clip
 from livestar.evaluation.synthstar_forced import force
 from livestar.evaluation.synthstar_watch import DEFAULT_STREAM, SeenFrame, WatchSettings, see, watch_seen
 from livestar.evaluation.synthstar_watched import Task
 from livestar.model import LoadedModel
-from livestar.synth import Split, make_clip
+from livestar.synth import make_clip
 
 pytestmark = pytest.mark.integration
 
 CLIP = make_clip("parking", 1, 12)
 ANNOTATIONS = annotate(CLIP, fps=5, size=64)
 SCORES = {
-    "facts_right", "facts_told", "tim_cover", "tim_redun", "tim_diff_s", "fdq_exact", "coq_exact", "miq_exact",
-    "otg_iou", "ppl", "tok_acc", "frames_per_s", "clips",
+    "facts_right", "facts_told", "facts_recall", "sem_cor", "fluency", "tim_cover", "tim_redun", "tim_diff_s",
+    "tim_diff_cumulative_s", "fdq_exact", "coq_exact", "miq_exact", "otg_iou", "ppl", "tok_acc", "frames_per_s", "clips",
 }  # fmt: skip
 STREAM = replace(DEFAULT_STREAM, max_caption_tokens=12)
 
@@ -116,6 +114,7 @@ def test_eval_prints_json(
         evaluate(monkeypatch, "--model", tiny_checkpoint, "--data", folder, "--json", "--alpha", "1.2") == 0
     )
     got = json.loads(capsys.readouterr().out)
+    assert sum(row["clips"] for row in got["novelty"].values()) == got["overall"]["clips"]
     assert list(got["families"]) == ["parking", "weather"]
     for row in (got["overall"], *got["families"].values()):
         assert set(row) == SCORES
@@ -133,15 +132,58 @@ def test_eval_prints_a_table_of_some_tasks(
     printed = [line.split() for line in capsys.readouterr().out.splitlines()]
     parking, overall = ([row[1:] for row in printed if row[:1] == [name]] for name in ("parking", "overall"))
     assert parking == overall
-    narration, others = overall
-    assert len(narration) == 7
+    said, when, others = overall
+    assert (len(said), len(when)) == (7, 4)
     assert others[:3] == ["-", "-", "-"]
     assert others[-1] == "1"
+
+
+def test_eval_draws_curves(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tiny_checkpoint: Path,
+    folder: Path,
+    tmp_path: Path,
+) -> None:
+    options = ("--tasks", "rng", "--limit", "1", "--alphas", "1.0,1000", "--memories", "600,all", "--json")
+    where = ("--model", tiny_checkpoint, "--data", folder, "--plots", tmp_path / "new" / "plots")
+    assert evaluate(monkeypatch, *where, *options) == 0
+    got = json.loads(capsys.readouterr().out)
+    assert [point["alpha"] for point in got["alpha_curve"]] == [1, 1000]
+    assert [point["max_trunk_tokens"] for point in got["memory_curve"]] == [600, None]
+    eager, silent = got["alpha_curve"]
+    assert eager["tim_redun"] > silent["tim_redun"] == 0
+    assert got["settings"]["memory"] == "token-budget"
+    events = len(annotate(make_clip("parking", 1, 6), 5, 64).events)
+    assert sum(got["delays_s"]["counts"]) + got["delays_s"]["missed"] == events
+    assert {path.name for path in (tmp_path / "new" / "plots").iterdir()} == {
+        "alpha.png", "delays.png", "memory.png",
+    }  # fmt: skip
+
+
+@pytest.mark.slow
+def test_several_processes_score_as_one_does(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tiny_checkpoint: Path, folder: Path
+) -> None:
+    scores = []
+    for processes in ("1", "2"):
+        where = ("--model", tiny_checkpoint, "--data", folder, "--json", "--processes", processes)
+        assert evaluate(monkeypatch, *where) == 0
+        got = json.loads(capsys.readouterr().out)
+        for row in (got["overall"], *got["families"].values()):
+            del row["frames_per_s"]
+        scores.append(got)
+    assert scores[0] == scores[1]
 
 
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [
+        ("--alphas", "1.0,high", "1.0,high"),
+        ("--alphas", "0.9", "alpha is at least 1"),
+        ("--memories", "300,most", "300,most"),
+        ("--memory", "elephant", "'elephant'"),
+        ("--processes", "0", "greater than or equal to 1"),
         ("--tasks", "rng,sums", "'sums'"),
         ("--mode", "loud", "'loud'"),
         ("--alpha", "0.5", "alpha is at least 1"),
@@ -169,33 +211,3 @@ def test_a_video_that_is_too_short_is_refused(
     (tmp_path / "synthstar.jsonl").write_bytes(long)
     assert evaluate(monkeypatch, "--model", tiny_checkpoint, "--data", tmp_path, "--tasks", "rng") == 2
     assert "6 of 12" in "".join(capsys.readouterr().err.split("\n"))
-
-
-def test_quick_eval_prints_a_line_for_each_alpha(
-    capsys: pytest.CaptureFixture[str], tiny_checkpoint: Path
-) -> None:
-    options = "--seeds 3:5 --seconds 5 --families court --tasks rng fdq --split test"
-    quick_eval.main(["--model", str(tiny_checkpoint), *options.split(), "--alpha", "1.0", "1000"])
-    eager, silent = map(json.loads, capsys.readouterr().out.splitlines())
-    assert (eager["alpha"], silent["alpha"], silent["question_alpha"]) == (1.0, 1000.0, 1000.0)
-    assert (eager["split"], eager["seeds"], eager["overall"]["clips"]) == ("test", [3, 5], 2)
-    assert eager["overall"]["tim_redun"] >= silent["overall"]["tim_redun"] == 0
-    assert eager["families"]["court"].keys() == SCORES
-    assert eager["overall"]["coq_exact"] is None
-
-
-@pytest.mark.slow
-def test_several_processes_watch_as_one_does(tiny_checkpoint: Path) -> None:
-    job = quick_eval.QuickEval(tiny_checkpoint, Split.VAL, 5, (WatchSettings(STREAM),))
-    clips = [("court", 0), ("weather", 1), ("court", 2)]
-    alone, together = (
-        [[replace(watched, busy_s=1) for watched in row] for row in quick_eval.watch_clips(job, clips, n)]
-        for n in (1, 2)
-    )
-    assert alone == together
-
-
-def test_quick_eval_needs_no_av() -> None:
-    script = "import sys, livestar.evaluation.quick_eval; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert not {"av", "livestar.media"} & set(done.stdout.split())

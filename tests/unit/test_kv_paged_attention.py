@@ -1,4 +1,4 @@
-"""Attention over cache rows equals attention over the plain sequence.
+"""Attention over cache rows equals attention over the plain sequence, by the plain path and by the fast one.
 
 Shape suffixes: L layers, T tokens, N query heads, K kv heads, H head width.
 """
@@ -15,8 +15,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakes.kv import frame_content
-from livestar.kv import Chunk, Content, PagedAttend, PagePool, Segment, SegmentKind, Trunk
-from livestar.model import DenseAttend
+from livestar.kv import (
+    Chunk,
+    Content,
+    FoldedAttend,
+    PagedAttend,
+    PagePool,
+    Segment,
+    SegmentKind,
+    Trunk,
+    folded_attention,
+)
+from livestar.kv.folded_attention import runs_of
+from livestar.model import Attend, DenseAttend
 
 pytestmark = pytest.mark.unit
 
@@ -67,8 +78,14 @@ def join(*sequences: Sequence3) -> Sequence3:
 
 
 def paged(pool: PagePool, chunks: Sequence[Chunk], packed: Sequence3) -> torch.Tensor:
-    """Output [L, T, N, H] of one pass."""
-    attend = PagedAttend(pool, chunks)
+    """Output [L, T, N, H] of one pass of the plain path, to which the fast one is equal."""
+    plain, fast = (_output(attend(pool, chunks), packed) for attend in (PagedAttend, FoldedAttend))
+    tolerance = 1e-5 if plain.dtype == torch.float32 else 0.03
+    torch.testing.assert_close(fast, plain, atol=tolerance, rtol=tolerance)
+    return plain
+
+
+def _output(attend: Attend, packed: Sequence3) -> torch.Tensor:
     return torch.stack([attend(layer, *(x[layer] for x in packed)) for layer in range(NUM_LAYERS)])
 
 
@@ -199,3 +216,35 @@ def test_bfloat16_stays_close_to_float32() -> None:
     output = paged(trunk.allocator.pool, [chunk], (q, k, v))
     assert output.dtype == torch.bfloat16
     torch.testing.assert_close(output.float(), dense(sequence, 40), atol=0.03, rtol=0.03)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(heads=AnyHeads, num_context=st.integers(0, 20), size=st.integers(1, 9), seed=st.integers(0, 99))
+def test_bfloat16_products_stay_close_to_the_fused_kernel(
+    heads: Heads, num_context: int, size: int, seed: int
+) -> None:
+    context, new = (tuple(x.bfloat16() for x in heads.qkv(n, seed + n)) for n in (num_context, size))
+    trunk = Trunk(heads.pool(16, dtype=torch.bfloat16))
+    if num_context:
+        trunk.append([Segment(SegmentKind.PREAMBLE, text(num_context))])
+        paged(trunk.allocator.pool, [take_staged(trunk)], context)
+    chunk = trunk.branch().extend(text(size))
+    products = _output(FoldedAttend(trunk.allocator.pool, [chunk]), new)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(folded_attention, "MAX_SCORES", 0)
+        fused = _output(FoldedAttend(trunk.allocator.pool, [chunk]), new)
+    torch.testing.assert_close(products, fused, atol=0.03, rtol=0.03)
+
+
+def test_chunks_are_joined_only_where_one_continues_the_other() -> None:
+    pool = Heads(1, 1, 2).pool(32)
+    streams = [Trunk(pool), Trunk(pool)]
+    chunks = []
+    for trunk in streams:
+        trunk.append([Segment(SegmentKind.PREAMBLE, text(3)), Segment(SegmentKind.FRAME, text(5), frame=1)])
+        first, second, below = trunk.branch(), trunk.branch(), trunk.branch(without_last=1)
+        branches = [branch.extend(text(2)) for branch in (first, second, below)]
+        chunks += [take_staged(trunk), *branches]
+    runs = runs_of(chunks)
+    assert [run.size for run in runs] == [8 + 2, 2, 2] * 2
+    assert [len(run.visible) for run in runs] == [8 + 2, 8 + 2, 3 + 2] * 2

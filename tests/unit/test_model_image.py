@@ -11,6 +11,7 @@ from PIL import Image
 
 from livestar.core.errors import BadImage
 from livestar.model import read_image, resize_frame, to_pixels
+from livestar.model.image import MEAN, STD
 
 pytestmark = pytest.mark.unit
 
@@ -47,6 +48,13 @@ def test_pixels_are_normalised_per_channel() -> None:
         pixels[0, :, 0, 0], torch.tensor([-2.1179, -2.0357, -1.8044]), atol=1e-4, rtol=0
     )
     torch.testing.assert_close(pixels[1, :, 0, 0], torch.tensor([2.2489, 2.4286, 2.6400]), atol=1e-4, rtol=0)
+
+
+def test_normalising_in_place_gives_the_same_bits_as_the_plain_expression() -> None:
+    frames = np.arange(256 * 3, dtype=np.uint16).astype(np.uint8).reshape(1, 16, 16, 3)
+    mean, std = torch.tensor(MEAN).view(3, 1, 1), torch.tensor(STD).view(3, 1, 1)
+    plain = (torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 255 - mean) / std
+    assert torch.equal(to_pixels(frames), plain)
 
 
 def test_frames_may_be_read_only() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from livestar.evaluation.grounding import find_query
 from livestar.evaluation.synth_annotations import (
     ClipAnnotations,
     EventRow,
@@ -13,7 +14,7 @@ from livestar.evaluation.synth_annotations import (
     StandingRow,
     TurnRow,
 )
-from livestar.evaluation.synthstar_scores import Scores, find_query, report, score
+from livestar.evaluation.synthstar_scores import Scores, report, score
 from livestar.evaluation.synthstar_watched import Answered, Forced, Said, Watched
 
 pytestmark = pytest.mark.unit
@@ -61,29 +62,38 @@ def scores(*said: tuple[int, str]) -> Scores:
 
 def test_right_and_in_time() -> None:
     got = scores((0, GREEN), (4, YELLOW), (7, RED))
-    assert (got.facts_right, got.facts_told) == (1, 1)
-    assert (got.tim_cover, got.tim_redun, got.tim_diff_s) == (1, 0, 0)
+    assert (got.facts_right, got.facts_told, got.facts_recall, got.sem_cor, got.fluency) == (1,) * 5
+    assert (got.tim_cover, got.tim_redun, got.tim_diff_s, got.tim_diff_cumulative_s) == (1, 0, 0, 0)
 
 
 def test_a_miss_costs_an_events_length() -> None:
     got = scores((0, GREEN), (7, RED))
     assert (got.facts_right, got.facts_told) == (1, 1)
+    assert (got.facts_recall, got.sem_cor) == (pytest.approx(4 / 6), pytest.approx(2 / 3))
     assert got.tim_cover == pytest.approx(2 / 3)
     assert got.tim_redun == pytest.approx(1 / 3)
-    assert got.tim_diff_s == pytest.approx(3 / 3)
+    assert (got.tim_diff_s, got.tim_diff_cumulative_s) == (pytest.approx(3 / 3), pytest.approx(3 / 3))
 
 
 def test_silence_says_nothing_right() -> None:
     got = scores()
-    assert (got.facts_right, got.facts_told) == (None, None)
+    assert (got.facts_right, got.facts_told, got.fluency) == (None, None, None)
+    assert (got.facts_recall, got.sem_cor) == (0, 0)
     assert (got.tim_cover, got.tim_redun) == (0, 1)
-    assert got.tim_diff_s == pytest.approx((4 + 3 + 5) / 3)
+    assert got.tim_diff_s == got.tim_diff_cumulative_s == pytest.approx((4 + 3 + 5) / 3)
 
 
 def test_of_two_outputs_the_first_counts() -> None:
     got = scores((0, GREEN), (4, YELLOW), (5, RED), (7, RED))
     assert (got.facts_right, got.tim_cover, got.tim_diff_s) == (1, 1, 0)
     assert got.tim_redun == pytest.approx(1 / 3)
+
+
+def test_every_output_adds_to_the_cumulative_delay() -> None:
+    got = scores((0, GREEN), (1, RED), (3, GREEN), (4, YELLOW), (8, RED), (9, GREEN))
+    assert got.tim_diff_s == pytest.approx(1 / 3)
+    assert got.tim_diff_cumulative_s == pytest.approx(((0 + 1 + 3) + 0 + (1 + 2)) / 3)
+    assert got.sem_cor == 1
 
 
 def test_lateness_is_counted_in_whole_seconds_from_the_first_frame() -> None:
@@ -106,12 +116,34 @@ def test_a_wrong_fact() -> None:
 def test_a_fact_that_is_missing_is_not_wrong_but_not_told_either() -> None:
     got = scores((0, GREEN), (4, YELLOW), (7, "After that, the traffic light turns red while"))
     assert got.facts_right == 1
-    assert got.facts_told == pytest.approx(5 / 6)
+    assert got.facts_told == got.facts_recall == pytest.approx(5 / 6)
+    assert got.sem_cor == pytest.approx((1 + 1 + 2 / 3) / 3)
 
 
 def test_a_text_without_facts() -> None:
     got = scores((0, "something"), (4, ""), (7, "else"))
     assert (got.facts_right, got.facts_told, got.tim_cover) == (None, 0, 1)
+    assert (got.sem_cor, got.fluency) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("said", "fluency"),
+    [
+        ((GREEN, YELLOW, RED), 1),
+        ((GREEN, GREEN, RED), 2 / 3),
+        ((GREEN, YELLOW, GREEN), 1),
+        ((GREEN, "Then, the traffic light turns yellow while the", RED), 2 / 3),
+        ((GREEN, f"{YELLOW} {RED}", RED), 2 / 3),
+        ((GREEN, "the the light", ""), 1 / 3),
+    ],
+)
+def test_fluency_is_one_whole_sentence_that_was_not_just_said(said: tuple[str, ...], fluency: float) -> None:
+    assert scores(*zip((0, 4, 7), said, strict=True)).fluency == pytest.approx(fluency)
+
+
+def test_a_wrong_value_costs_precision_and_recall() -> None:
+    """One of two stated facts is right, of two true ones."""
+    assert scores((0, GREEN), (4, RED), (7, RED)).sem_cor == pytest.approx((1 + 1 / 2 + 1) / 3)
 
 
 def test_the_held_answer_is_compared_at_every_frame() -> None:
@@ -154,7 +186,7 @@ def test_frames_per_second_and_what_was_not_done() -> None:
     got = score([watched(), watched(busy_s=1.5)])
     assert (got.frames_per_s, got.clips) == (12, 2)
     rest = {name for name, value in got.rounded().items() if value is None}
-    assert len(rest) == 11
+    assert len(rest) == 15
 
 
 def test_every_event_counts_once_and_families_stand_apart() -> None:

@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-from rich import box
-from rich.console import Console, Group
-from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
-from rich.table import Table
 
 from livestar.client.model_folder import Recommended, find_model
 from livestar.core.errors import InvalidInput
-
-if TYPE_CHECKING:
-    from livestar.evaluation.synthstar_watch import WatchSettings
-    from livestar.evaluation.synthstar_watched import Task, Watched
-
-NARRATION = ("facts_right", "facts_told", "tim_cover", "tim_redun", "tim_diff_s", "ppl", "tok_acc")
 
 
 def evaluate(
     model: Annotated[
         str, typer.Option(metavar="MODEL", help="'nano', which is shipped, or a checkpoint folder.")
     ],
-    data: Annotated[Path, typer.Option(metavar="DIR", help="Folder that `livestar synth render` wrote.")],
+    data: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR", help="Folder that `livestar synth render` wrote, or one with OmniStar's files."
+        ),
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")] = False,
     tasks: Annotated[
         str, typer.Option(metavar="LIST", help="'all', or some of rng,fdq,coq,miq,otg; the others are null.")
@@ -37,7 +29,7 @@ def evaluate(
     alpha: Annotated[
         float | None,
         typer.Option(
-            metavar="FACTOR", help="Sensitivity of the narration, at least 1 [default: the model's]."
+            metavar="FACTOR", help="Sensitivity of the narration, at least 1; the model's own when left out."
         ),
     ] = None,
     question_alpha: Annotated[
@@ -50,96 +42,102 @@ def evaluate(
             metavar="MODE", help="'branch' (as trained) or 'reference' (as published; no fdq and no otg)."
         ),
     ] = "branch",
+    memory: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="What forgets: token-budget, peak-end, uniform, fifo, random or keep-everything.",
+        ),
+    ] = "token-budget",
     max_trunk_tokens: Annotated[
         int | None,
-        typer.Option(metavar="TOKENS", help="How much of the video is remembered [default: the model's]."),
+        typer.Option(
+            metavar="TOKENS", help="How much of the video is remembered; the model's own when left out."
+        ),
     ] = None,
+    alphas: Annotated[
+        str | None, typer.Option(metavar="LIST", help="Adds a curve over these alphas: 1.0,1.02,1.05.")
+    ] = None,
+    memories: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LIST",
+            help="Adds a curve over these --max-trunk-tokens: 300,600,all (all forgets nothing).",
+        ),
+    ] = None,
+    plots: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Writes delays and curves there as PNG files.")
+    ] = None,
+    processes: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Watch N clips at a time, one thread each.")
+    ] = 1,
+    data_format: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            metavar="NAME",
+            help="'synthstar', 'omnistar' (RNG_task_eval.txt and .jsonl), or 'auto': the first that is there.",
+        ),
+    ] = "auto",
+    semantics: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="OmniStar's SemCor: 'embedding' (wants the extra 'semantic') or 'none'.",
+        ),
+    ] = "embedding",
+    judge_url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Also ask a language model there (OpenAI's chat completions; key in LIVESTAR_JUDGE_API_KEY; extra 'judge').",
+        ),
+    ] = None,
+    judge_model: Annotated[str | None, typer.Option(metavar="NAME", help="Which model judges.")] = None,
     device: Annotated[str, typer.Option(metavar="NAME", help="'cpu', 'cuda' or 'cuda:N'.")] = "cpu",
     dtype: Annotated[str, typer.Option(metavar="TYPE", help="'float32' or 'bfloat16'.")] = "float32",
 ) -> None:
-    """Score a checkpoint on SynthStar: facts, timing, questions and grounding, per family.
+    """Score a checkpoint: facts, timing, questions and grounding per family on SynthStar; timing and meaning on OmniStar.
 
-    Example: livestar eval --model nano --data clips --json
+    Example: livestar eval --model nano --data clips --alphas 1.0,1.03,1.07,1.2 --plots out
     """
-    progress = Progress(
-        *Progress.get_default_columns()[:2],
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
+    from livestar.client.eval_judge import JudgeOption
+    from livestar.client.eval_omnistar import evaluate_omnistar
+    from livestar.client.eval_output import EvalOutput
+    from livestar.client.eval_settings import DataFormat, alpha_list, budget_list, format_of, watch_settings
+    from livestar.client.eval_synthstar import evaluate_synthstar
+    from livestar.client.placement import device_named, dtype_named
+    from livestar.evaluation.worker_pool import Checkpoint
+
+    folder = find_model(model)
+    own = Recommended.of(folder)
+    settings = watch_settings(
+        tasks=tasks,
+        mode=mode,
+        memory=memory,
+        alpha=own.alpha if alpha is None else alpha,
+        question_alpha=own.question_alpha if question_alpha is None else question_alpha,
+        query_below=own.query_below,
+        max_trunk_tokens=own.max_trunk_tokens if max_trunk_tokens is None else max_trunk_tokens,
     )
-    with progress:
-        waiting = progress.add_task("loading", total=None)
-        from livestar.client.placement import device_named, dtype_named
-        from livestar.evaluation.synthstar_folder import read_clips, watch_folder
-        from livestar.model import LoadedModel
-
-        folder = find_model(model)
-        own = Recommended.of(folder)
-        settings = _settings(
-            mode, alpha or own.alpha, question_alpha, max_trunk_tokens or own.max_trunk_tokens, tasks
+    checkpoint = Checkpoint(folder, dtype_named(dtype), str(device_named(device)), one_thread=processes > 1)
+    output = EvalOutput(as_json=as_json, plots=plots)
+    judge = JudgeOption.of(judge_url, judge_model)
+    if format_of(data, data_format) is DataFormat.OMNISTAR:
+        if alphas or memories:
+            raise InvalidInput("--alphas and --memories need SynthStar's annotations: leave them out here")
+        evaluate_omnistar(
+            checkpoint,
+            data,
+            settings,
+            output,
+            semantics=semantics,
+            judge=judge,
+            limit=limit,
+            processes=processes,
         )
-        clips = read_clips(data, limit)
-        loaded = LoadedModel.from_directory(folder, dtype=dtype_named(dtype), device=device_named(device))
-        progress.remove_task(waiting)
-        frames = progress.add_task("watching", total=sum(clip.num_frames for clip in clips))
-        watched = list(watch_folder(loaded, data, clips, settings, lambda: progress.advance(frames)))
-    _show(watched, as_json=as_json)
-
-
-def _settings(
-    mode: str, alpha: float, question_alpha: float | None, max_trunk_tokens: int, tasks: str
-) -> WatchSettings:
-    """Settings from what a user typed; a value that a settings class refuses is the user's to mend."""
-    from livestar.engine import GateSettings, Mode
-    from livestar.evaluation.synthstar_watch import DEFAULT_STREAM, WatchSettings
-
-    if mode not in list(Mode):
-        raise InvalidInput(f"--mode is {' or '.join(map(repr, map(str, Mode)))}, not '{mode}'")
-    try:
-        stream = replace(
-            DEFAULT_STREAM, mode=Mode(mode), gate=GateSettings(alpha), max_trunk_tokens=max_trunk_tokens
-        )
-        question_gate = None if question_alpha is None else GateSettings(question_alpha)
-    except ValueError as error:
-        raise InvalidInput(str(error)) from error
-    return WatchSettings(stream, question_gate, _tasks(tasks))
-
-
-def _tasks(text: str) -> frozenset[Task]:
-    from livestar.evaluation.synthstar_watched import Task
-
-    names = list(Task) if text == "all" else [name.strip() for name in text.split(",")]
-    if unknown := [name for name in names if name not in list(Task)]:
-        raise InvalidInput(f"--tasks is 'all' or some of {','.join(Task)}, not '{unknown[0]}'")
-    return frozenset(map(Task, names))
-
-
-def _show(watched: list[Watched], *, as_json: bool) -> None:
-    from livestar.evaluation.synthstar_scores import report
-
-    if as_json:
-        typer.echo(json.dumps(report(watched), allow_nan=False))
-    else:
-        Console().print(_tables(watched))
-
-
-def _tables(watched: list[Watched]) -> Group:
-    """A row for each family and one for all together; two tables, so that they fit a narrow terminal."""
-    from livestar.evaluation.synthstar_scores import by_family, score
-
-    rows = {name: score(clips).rounded() for name, clips in by_family(watched).items()}
-    rows["overall"] = score(watched).rounded()
-    others = [name for name in rows["overall"] if name not in NARRATION]
-    return Group(_table("Narration", rows, NARRATION), _table("Questions and speed", rows, others))
-
-
-def _table(title: str, rows: dict[str, dict[str, float | int | None]], names: Sequence[str]) -> Table:
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("family", no_wrap=True)
-    for name in names:
-        table.add_column(name.replace("_", "\n", 1), justify="right", no_wrap=True)
-    for family, scores in rows.items():
-        cells = ["-" if scores[name] is None else f"{scores[name]:.4g}" for name in names]
-        table.add_row(family, *cells, style="bold" if family == "overall" else "")
-    return table
+        return
+    evaluate_synthstar(
+        checkpoint, data, settings, output,
+        alphas=alpha_list(alphas), budgets=budget_list(memories), judge=judge, limit=limit, processes=processes,
+    )  # fmt: skip

@@ -31,10 +31,19 @@ def find_model(name: str) -> Path:
 
 @dataclass(frozen=True)
 class Recommended:
-    """Settings that a checkpoint was calibrated with (livestar.json, key "recommended"), or the published ones."""
+    """Settings that a checkpoint was calibrated with (livestar.json, key "recommended"), or the published ones.
+
+    Attributes:
+        alpha: of the narration's gate.
+        max_trunk_tokens: longest trunk that the checkpoint is used to.
+        question_alpha: of the gates of standing questions; None takes the narration's.
+        query_below: NLL below which a grounding query holds, nats per token; None where it was not calibrated.
+    """
 
     alpha: float = PUBLISHED_ALPHA
     max_trunk_tokens: int = PUBLISHED_TRUNK_TOKENS
+    question_alpha: float | None = None
+    query_below: float | None = None
 
     @classmethod
     def of(cls, directory: Path) -> Recommended:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,10 @@ import numpy as np
 from livestar.core.errors import BadAnnotation, BadVideo
 from livestar.evaluation.synth_annotations import ClipAnnotations, read_synth_annotations
 from livestar.evaluation.synth_export import ANNOTATIONS
-from livestar.evaluation.synthstar_watch import WatchSettings, watch_clip
+from livestar.evaluation.synthstar_watch import WatchSettings, see, watch_variants
 from livestar.evaluation.synthstar_watched import Watched
+from livestar.evaluation.worker_pool import Checkpoint
 from livestar.media import VideoSource
-from livestar.model import LoadedModel
 
 
 def read_clips(folder: Path, limit: int | None = None) -> tuple[ClipAnnotations, ...]:
@@ -28,42 +29,42 @@ def read_clips(folder: Path, limit: int | None = None) -> tuple[ClipAnnotations,
     return clips[:limit]
 
 
-def watch_folder(
-    model: LoadedModel,
-    folder: Path,
-    clips: Iterable[ClipAnnotations],
-    settings: WatchSettings,
-    on_frame: Callable[[], None],
-) -> Iterator[Watched]:
-    """Watches the videos of a folder one after the other, at one frame a second.
+@dataclass(frozen=True)
+class FolderWatch:
+    """Watches the videos of a folder, each at one frame a second and once with each of the settings.
 
-    Args:
-        model: what watches.
+    Attributes:
+        checkpoint: what watches.
         folder: where the videos lie.
-        clips: which ones.
         settings: how to watch.
-        on_frame: called before every frame.
-
-    Raises:
-        BadVideo: a video cannot be read, or is not as long as its annotations.
-        InvalidInput: the settings do not fit the checkpoint.
     """
-    for clip in clips:
-        with VideoSource.open(folder / clip.video) as source:
-            yield watch_clip(model, clip, _frames(source, folder / clip.video, clip, on_frame), settings)
+
+    checkpoint: Checkpoint
+    folder: Path
+    settings: tuple[WatchSettings, ...]
+
+    def watch(self, clip: ClipAnnotations) -> tuple[Watched, ...]:
+        """Watches one clip.
+
+        Raises:
+            BadVideo: the video cannot be read, or is not as long as its annotations.
+            InvalidInput: the settings do not fit the checkpoint.
+        """
+        model = self.checkpoint.load()
+        path = self.folder / clip.video
+        with VideoSource.open(path) as source:
+            seen = list(see(model, frames_at_seconds(source, clip.num_frames)))
+        # An odd length may end just before its last whole second.
+        if len(seen) < clip.num_frames - 1:
+            raise BadVideo(
+                f"{path} shows {len(seen)} of {clip.num_frames} annotated seconds: render it again"
+            )
+        return watch_variants(model, clip, seen, self.settings)
 
 
-def _frames(
-    source: VideoSource, path: Path, clip: ClipAnnotations, on_frame: Callable[[], None]
-) -> Iterator[np.ndarray]:
-    """The frames at whole seconds, from 0 s on."""
-    count = 0
-    for sampled in source.frames(fps=1):
-        if sampled.slot != count or count == clip.num_frames:
+def frames_at_seconds(source: VideoSource, num_frames: int) -> Iterator[np.ndarray]:
+    """The frames at 0 s, 1 s …, at most so many; a gap in the video ends it."""
+    for count, sampled in enumerate(source.frames(fps=1)):
+        if sampled.slot != count or count == num_frames:
             break
-        on_frame()
         yield sampled.rgb
-        count += 1
-    # An odd length may end just before its last whole second.
-    if count < clip.num_frames - 1:
-        raise BadVideo(f"{path} shows {count} of {clip.num_frames} annotated seconds: render it again")

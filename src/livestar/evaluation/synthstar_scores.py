@@ -2,8 +2,9 @@
 
 Everything happens at whole seconds, those of the frames: an event begins at the first frame at or after its onset. Every
 event, fact, frame, question and query counts once, whatever clip it is in.
-Source of the timing metrics: OmniStar-RNG online evaluation, LiveStar (arXiv 2511.05299), first match. A missed event costs
-its whole length here, one second more than there: silence is worse than a word at the last frame. The other scores are ours.
+Source of the timing metrics: OmniStar-RNG online evaluation, LiveStar (arXiv 2511.05299), first match and cumulative. A missed
+event costs its whole length here, one second more than there: silence is worse than a word at the last frame. The other
+scores are ours.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
-from livestar.evaluation.synth_annotations import EventRow, GroundingRow, StandingRow
+from livestar.evaluation.grounding import find_query, overlap
+from livestar.evaluation.synth_annotations import GroundingRow, StandingRow
+from livestar.evaluation.synthstar_events import fluent, frame_span, told_events
 from livestar.evaluation.synthstar_watched import Answered, Watched
-from livestar.synth import parse_facts
 
 _NO_WORD = re.compile(r"[\W_]+")
 
@@ -32,9 +34,14 @@ class Scores:
     Attributes:
         facts_right: share of narrated facts that are true of the event in which they were narrated.
         facts_told: share of the true facts that were narrated, over events in which something was said.
+        facts_recall: the same over all events.
+        sem_cor: agreement (F1) of the facts that an event's first caption states with the true ones, mean over all events; an
+            event in which nothing was said counts 0.
+        fluency: share of captions that are one whole sentence and differ from the caption before.
         tim_cover: share of events in which something was said.
         tim_redun: | outputs - 1 | an event.
         tim_diff_s: seconds from an event's first frame to the first output; its length when nothing was said.
+        tim_diff_cumulative_s: the same, but the seconds to all outputs of the event together.
         fdq_exact: share of frames at which the held answer of a standing question was the true one.
         coq_exact: share of true answers to chains of questions.
         miq_exact: share of true answers to parallel chains.
@@ -45,19 +52,23 @@ class Scores:
         clips: how many.
     """
 
-    facts_right: float | None
-    facts_told: float | None
-    tim_cover: float | None
-    tim_redun: float | None
-    tim_diff_s: float | None
-    fdq_exact: float | None
-    coq_exact: float | None
-    miq_exact: float | None
-    otg_iou: float | None
-    ppl: float | None
-    tok_acc: float | None
-    frames_per_s: float | None
-    clips: int
+    facts_right: float | None = None
+    facts_told: float | None = None
+    facts_recall: float | None = None
+    sem_cor: float | None = None
+    fluency: float | None = None
+    tim_cover: float | None = None
+    tim_redun: float | None = None
+    tim_diff_s: float | None = None
+    tim_diff_cumulative_s: float | None = None
+    fdq_exact: float | None = None
+    coq_exact: float | None = None
+    miq_exact: float | None = None
+    otg_iou: float | None = None
+    ppl: float | None = None
+    tok_acc: float | None = None
+    frames_per_s: float | None = None
+    clips: int = 0
 
     def rounded(self) -> dict[str, float | int | None]:
         """The scores by name, to four digits after the point."""
@@ -66,19 +77,23 @@ class Scores:
 
 def score(clips: Sequence[Watched]) -> Scores:
     """Scores clips together."""
-    events = [told for clip in clips for told in _told(clip)]
+    events = [told for clip in clips for told in told_events(clip)]
     forced = [each for clip in clips for each in clip.forced]
     return Scores(
         facts_right=_ratio((told.right, told.stated) for told in events),
         facts_told=_ratio((told.right, told.true) for told in events if told.outputs),
+        facts_recall=_ratio((told.right, told.true) for told in events),
+        sem_cor=_mean(told.f1 for told in events),
+        fluency=_mean(is_fluent for clip in clips for is_fluent in fluent(clip.clip.family, clip.said or ())),
         tim_cover=_mean(told.outputs > 0 for told in events),
         tim_redun=_mean(abs(told.outputs - 1) for told in events),
-        tim_diff_s=_mean(told.delay_s for told in events),
+        tim_diff_s=_mean(told.first_delay_s for told in events),
+        tim_diff_cumulative_s=_mean(told.cumulative_delay_s for told in events),
         fdq_exact=_mean(exact for clip in clips for exact in _standing(clip)),
         coq_exact=_mean(_is_exact(answered) for clip in clips for answered in clip.coq),
         miq_exact=_mean(_is_exact(answered) for clip in clips for answered in clip.miq),
         otg_iou=_mean(iou for clip in clips for iou in _grounding(clip)),
-        ppl=_mean(_perplexity(each.nll) for each in forced),
+        ppl=_mean(each.perplexity for each in forced),
         tok_acc=_mean(each.right for each in forced),
         frames_per_s=_ratio((clip.num_frames, clip.busy_s) for clip in clips),
         clips=len(clips),
@@ -93,41 +108,21 @@ def by_family(clips: Iterable[Watched]) -> dict[str, list[Watched]]:
     return groups
 
 
+def by_novelty(clips: Iterable[Watched]) -> dict[str, list[Watched]]:
+    """Clips by what training never saw in them beside the seed: nothing, the composition, the camera, or both."""
+    groups: dict[str, list[Watched]] = {}
+    for clip in clips:
+        groups.setdefault("+".join(clip.clip.held_out) or "seed", []).append(clip)
+    return dict(sorted(groups.items()))
+
+
 def report(clips: Sequence[Watched]) -> dict[str, object]:
-    """Scores as JSON has them: `overall`, and `families` by name."""
+    """Scores as JSON has them: `overall`, `families` by name, and `novelty` by what is new in a clip."""
     return {
         "overall": score(clips).rounded(),
         "families": {name: score(group).rounded() for name, group in by_family(clips).items()},
+        "novelty": {name: score(group).rounded() for name, group in by_novelty(clips).items()},
     }
-
-
-@dataclass(frozen=True)
-class _Told:
-    """One event: how often something was said in it, how late, and how many facts were stated, right and true."""
-
-    outputs: int
-    delay_s: int
-    stated: int = 0
-    right: int = 0
-    true: int = 0
-
-
-def _told(watched: Watched) -> Iterator[_Told]:
-    if watched.said is None:
-        return
-    for event in watched.clip.events:
-        first, end = _frames(event.start_s, event.end_s)
-        inside = [said for said in watched.said if first <= said.second < end]
-        if not inside:
-            yield _Told(outputs=0, delay_s=end - first)
-            continue
-        stated = parse_facts(watched.clip.family, inside[0].text)
-        right = _count_right(event, stated)
-        yield _Told(len(inside), inside[0].second - first, len(stated), right, len(event.facts))
-
-
-def _count_right(event: EventRow, stated: dict[str, str]) -> int:
-    return sum(event.facts.get(name) == value for name, value in stated.items())
 
 
 def _standing(watched: Watched) -> Iterator[bool]:
@@ -143,47 +138,14 @@ def _answer_at(row: StandingRow, second: int) -> str:
 
 def _grounding(watched: Watched) -> Iterator[float]:
     for row, nlls in zip(watched.clip.otg, watched.query_nlls, strict=False):
-        yield overlap(find_query(nlls), _true_seconds(row, len(nlls)))
+        yield overlap(find_query(nlls, watched.query_below), _true_seconds(row, len(nlls)))
 
 
 def _true_seconds(row: GroundingRow, num_frames: int) -> NDArray[np.bool_]:
     true = np.zeros(num_frames, dtype=bool)
     for start_s, end_s in row.intervals:
-        true[slice(*_frames(start_s, end_s))] = True
+        true[slice(*frame_span(start_s, end_s))] = True
     return true
-
-
-def find_query(nlls: Sequence[float]) -> NDArray[np.bool_]:
-    """The frames [F] at which a query holds: two levels of its likelihood, told apart where they differ most.
-
-    The scale is the likelihood per token relative to the clip's best frame, exp(min NLL - NLL): a constant part of the NLL
-    drops out, and all that is far from the query comes close together. The cut is the one between two sorted values that
-    leaves the largest variance between the two groups (Otsu). It looks at the whole clip, as OmniStar's window search does.
-    """
-    nll_F = np.asarray(nlls, dtype=float)
-    nll_F[~np.isfinite(nll_F)] = math.inf
-    if not np.isfinite(nll_F).any():
-        return np.zeros(len(nll_F), dtype=bool)
-    likely_F = np.exp(nll_F.min() - nll_F)
-    rising = np.sort(likely_F)
-    below = np.arange(1, len(rising))
-    sums = np.cumsum(rising)[:-1]
-    gap = (rising.sum() - sums) / (len(rising) - below) - sums / below
-    between = below * (len(rising) - below) * gap**2
-    if not len(between) or between.max() <= 0:
-        return np.ones(len(nll_F), dtype=bool)
-    found_F: NDArray[np.bool_] = likely_F >= rising[int(between.argmax()) + 1]
-    return found_F
-
-
-def overlap(found: NDArray[np.bool_], true: NDArray[np.bool_]) -> float:
-    """Intersection over union of two sets of frames."""
-    return float((found & true).sum() / max(1, (found | true).sum()))
-
-
-def _frames(start_s: float, end_s: float) -> tuple[int, int]:
-    """The first frame of an interval, and the first one after it."""
-    return math.ceil(start_s), math.ceil(end_s)
 
 
 def _is_exact(answered: Answered) -> bool:
@@ -193,10 +155,6 @@ def _is_exact(answered: Answered) -> bool:
 def _plain(text: str) -> str:
     """Lower case, words only."""
     return _NO_WORD.sub(" ", text.lower()).strip()
-
-
-def _perplexity(nll: float) -> float:
-    return math.exp(min(nll, 700.0))
 
 
 def _mean(values: Iterable[float]) -> float | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from time import perf_counter
@@ -19,14 +19,16 @@ import numpy as np
 import torch
 
 from livestar.core.decision import Action, Answer, Decision, Ending
+from livestar.core.errors import InvalidInput
 from livestar.core.frame import EncodedFrame
 from livestar.core.ids import ChannelId, FrameNumber, StreamId
 from livestar.engine import Engine, EngineSettings, GateSettings, Mode, StreamSettings
 from livestar.engine.channel import NARRATION
 from livestar.engine.gate import NS_PER_S
+from livestar.evaluation.memory_choice import MemoryChoice
 from livestar.evaluation.synth_annotations import ClipAnnotations, TurnRow
 from livestar.evaluation.synthstar_forced import force
-from livestar.evaluation.synthstar_watched import Answered, Said, Task, Watched
+from livestar.evaluation.synthstar_watched import Answered, Forced, Said, Task, Watched
 from livestar.model import LoadedModel
 
 STREAM = StreamId("eval")
@@ -43,16 +45,32 @@ class WatchSettings:
         question_gate: gate of the standing questions; the narration's when None.
         tasks: what is done and scored. The narration always runs, for everything else hangs on it. Standing questions and
             grounding need mode `branch`; in mode `reference` they are left out.
+        query_below: the NLL below which a grounding query holds, nats per token; see `grounding.find_query`.
+        memory: what forgets, within `stream.max_trunk_tokens`.
     """
 
     stream: StreamSettings = DEFAULT_STREAM
     question_gate: GateSettings | None = None
     tasks: frozenset[Task] = frozenset(Task)
+    memory: MemoryChoice = MemoryChoice.TOKEN_BUDGET
+    query_below: float | None = None
 
     def does(self, task: Task) -> bool:
         """Whether a task is wanted and possible."""
         possible = task not in (Task.FDQ, Task.OTG) or self.stream.mode is Mode.BRANCH
         return possible and task in self.tasks
+
+    def summary(self) -> dict[str, object]:
+        """The settings that a result depends on, as JSON has them; what keeps everything has no budget."""
+        keeps = self.memory is MemoryChoice.KEEP_EVERYTHING
+        return {
+            "alpha": self.stream.gate.alpha,
+            "question_alpha": (self.question_gate or self.stream.gate).alpha,
+            "query_below": self.query_below,
+            "mode": str(self.stream.mode),
+            "memory": str(self.memory),
+            "max_trunk_tokens": None if keeps else self.stream.max_trunk_tokens,
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +110,41 @@ def watch_seen(
     model: LoadedModel, clip: ClipAnnotations, frames: Iterable[SeenFrame], settings: WatchSettings
 ) -> Watched:
     """`watch_clip` over frames that are encoded already."""
-    return _Watcher(model, clip, settings).watch(frames)
+    return watch_variants(model, clip, list(frames), (settings,))[0]
+
+
+def watch_variants(
+    model: LoadedModel, clip: ClipAnnotations, seen: Sequence[SeenFrame], settings: Sequence[WatchSettings]
+) -> tuple[Watched, ...]:
+    """Watches the same encoded frames once with each of the settings; teacher forcing is shared where it is the same."""
+    tokens = [frame.tokens for frame in seen]
+    forced: dict[tuple[object, ...], tuple[Forced, ...]] = {}
+    watched = []
+    for each in settings:
+        got = _Watcher(model, clip, each, len(seen)).watch(seen)
+        if each.does(Task.RNG):
+            stream = each.stream
+            key = (stream.max_trunk_tokens, stream.task_prompt, stream.frame_index_limit)
+            if key not in forced:
+                forced[key] = force(model, clip, tokens, stream)
+            got = replace(got, forced=forced[key])
+        watched.append(got)
+    return tuple(watched)
+
+
+def check_kept(engine: Engine, settings: WatchSettings, name: str, num_frames: int) -> None:
+    """Passes unless a memory that was to keep everything had to forget: then it would bear a wrong name.
+
+    Raises:
+        InvalidInput: the network has not enough positions for the whole clip.
+    """
+    if settings.memory is not MemoryChoice.KEEP_EVERYTHING:
+        return
+    if (kept := len(engine.stream(STREAM).ledger().frames)) < num_frames:
+        raise InvalidInput(
+            f"{name} has {num_frames} frames and the checkpoint's positions hold {kept}: "
+            "watch shorter clips with 'keep-everything'"
+        )
 
 
 @dataclass(frozen=True)
@@ -105,13 +157,15 @@ class _Ask:
 class _Watcher:
     """One clip in an engine of its own."""
 
-    def __init__(self, model: LoadedModel, clip: ClipAnnotations, settings: WatchSettings) -> None:
-        self._model, self._clip, self._settings = model, clip, settings
+    def __init__(
+        self, model: LoadedModel, clip: ClipAnnotations, settings: WatchSettings, num_frames: int
+    ) -> None:
+        self._clip, self._settings = clip, settings
         self._rounds = deque(_rounds(clip, settings))
         standing = clip.fdq if settings.does(Task.FDQ) else ()
         queries = clip.otg if settings.does(Task.OTG) else ()
         stream = replace(
-            settings.stream,
+            settings.memory.fit(settings.stream, model, num_frames),
             max_channels=len(standing) + len(queries),
             max_open_questions=max((len(asks) for _, asks in self._rounds), default=0),
         )
@@ -129,27 +183,25 @@ class _Watcher:
         self._decisions: dict[ChannelId, list[Decision]] = {c: [] for c in self._standing + self._queries}
         self._answered: dict[Task, list[Answered]] = {Task.COQ: [], Task.MIQ: []}
 
-    def watch(self, frames: Iterable[SeenFrame]) -> Watched:
-        seen: list[torch.Tensor] = []
+    def watch(self, seen: Sequence[SeenFrame]) -> Watched:
         busy_s = 0.0
-        for second, frame in enumerate(frames):
+        for second, frame in enumerate(seen):
             began_s = perf_counter()
             self._take(second, frame.tokens)
             self._ask_before(second + 1)
             busy_s += frame.busy_s + perf_counter() - began_s
-            seen.append(frame.tokens)
         self._ask_before(math.inf)
-        narrates = self._settings.does(Task.RNG)
+        check_kept(self._engine, self._settings, self._clip.video_id, len(seen))
         return Watched(
             clip=self._clip,
             num_frames=len(seen),
             busy_s=busy_s,
-            said=tuple(self._said) if narrates else None,
+            said=tuple(self._said) if self._settings.does(Task.RNG) else None,
             held=tuple(tuple(d.text for d in self._decisions[channel]) for channel in self._standing),
+            query_below=self._settings.query_below,
             query_nlls=tuple(tuple(d.nll for d in self._decisions[channel]) for channel in self._queries),
             coq=tuple(self._answered[Task.COQ]),
             miq=tuple(self._answered[Task.MIQ]),
-            forced=force(self._model, self._clip, seen, self._settings.stream) if narrates else (),
         )
 
     def _take(self, second: int, tokens: torch.Tensor) -> None:

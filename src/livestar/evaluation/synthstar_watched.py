@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -46,6 +47,11 @@ class Forced:
     nll: float
     right: float
 
+    @property
+    def perplexity(self) -> float:
+        """exp(nll), finite."""
+        return math.exp(min(self.nll, 700.0))
+
 
 @dataclass(frozen=True)
 class Watched:
@@ -58,6 +64,7 @@ class Watched:
         said: the narration in order; empty when the model kept silent, None when narration is not scored.
         held: for every standing question, the answer that was held after each frame.
         query_nlls: for every grounding query, its mean NLL at each frame, nats per token.
+        query_below: the NLL below which a query holds; None where the checkpoint names none, see `find_query`.
         coq: answers to chains that were asked alone.
         miq: answers to chains that were asked side by side.
         forced: the true narrations under teacher forcing.
@@ -69,6 +76,7 @@ class Watched:
     said: tuple[Said, ...] | None = None
     held: tuple[tuple[str, ...], ...] = ()
     query_nlls: tuple[tuple[float, ...], ...] = ()
+    query_below: float | None = None
     coq: tuple[Answered, ...] = ()
     miq: tuple[Answered, ...] = ()
     forced: tuple[Forced, ...] = ()

@@ -6,6 +6,7 @@ One owner per resource: `PagePool` owns the memory, `RowAllocator` the rows of o
 from livestar.kv.allocator import RowAllocator
 from livestar.kv.branch import Branch
 from livestar.kv.chunk import Chunk, Content, Sampling, Score, VisualSpan
+from livestar.kv.folded_attention import FoldedAttend
 from livestar.kv.paged_attention import PagedAttend
 from livestar.kv.pool import PagePool
 from livestar.kv.trunk import PositionPolicy, Segment, SegmentKind, Trunk
@@ -14,6 +15,7 @@ __all__ = [
     "Branch",
     "Chunk",
     "Content",
+    "FoldedAttend",
     "PagePool",
     "PagedAttend",
     "PositionPolicy",

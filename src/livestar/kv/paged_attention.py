@@ -1,4 +1,4 @@
-"""Attention of new rows over cached rows: the plain path in torch, and the oracle for any faster one.
+"""Attention of new rows over cached rows: the plain path in torch, and the oracle for the fast one (`folded_attention`).
 
 Shape suffixes: T packed rows of a pass, Q rows of one chunk, S context and new rows, N query heads, K kv heads, G queries
 per kv head (N = K x G), H head width.
@@ -28,7 +28,7 @@ class PagedAttend:
         device = pool.keys_LRKH.device
         self._rows = torch.from_numpy(np.concatenate([chunk.rows for chunk in chunks])).to(device)
         self._sizes = [len(chunk) for chunk in chunks]
-        self._visible = [_index(np.concatenate([chunk.context, chunk.rows]), device) for chunk in chunks]
+        self._visible = [row_index(np.concatenate([chunk.context, chunk.rows]), device) for chunk in chunks]
         self._masks = [_mask(len(chunk), len(chunk.context), device) for chunk in chunks]
 
     def __call__(
@@ -69,7 +69,7 @@ def _mask(num_queries: int, num_context: int, device: torch.device) -> torch.Ten
     return visible.tril(diagonal=num_context)
 
 
-def _index(rows: np.ndarray, device: torch.device) -> torch.Tensor | slice:
+def row_index(rows: np.ndarray, device: torch.device) -> torch.Tensor | slice:
     """Rows as an index; a slice where they are consecutive, which saves a copy of the whole context."""
     if (np.diff(rows) == 1).all():
         return slice(int(rows[0]), int(rows[-1]) + 1)

@@ -13,6 +13,7 @@ from torch.utils.checkpoint import checkpoint
 
 from livestar.model.attention import Attend
 from livestar.model.config import LanguageConfig
+from livestar.model.linear import Linear
 from livestar.model.rotary import apply_rotary, rotary_cos_sin
 
 Rotary = tuple[torch.Tensor, torch.Tensor]
@@ -26,8 +27,8 @@ class LanguageAttention(nn.Module):
         self._layer, self._head_dim = layer, config.head_dim
         self._group = config.num_attention_heads // config.num_key_value_heads
         width_out = (config.num_attention_heads + 2 * config.num_key_value_heads) * config.head_dim
-        self.wqkv = nn.Linear(config.hidden_size, width_out, bias=False)
-        self.wo = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
+        self.wqkv = Linear(config.hidden_size, width_out, bias=False)
+        self.wo = Linear(config.hidden_size, config.hidden_size, bias=False)
 
     def forward(self, x_TD: torch.Tensor, rotary: Rotary, attend: Attend) -> torch.Tensor:
         """[..., T, D] to [..., T, D]."""
@@ -46,9 +47,9 @@ class FeedForward(nn.Module):
 
     def __init__(self, config: LanguageConfig) -> None:
         super().__init__()
-        self.w1 = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
-        self.w3 = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
-        self.w2 = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
+        self.w1 = Linear(config.hidden_size, config.intermediate_size, bias=False)
+        self.w3 = Linear(config.hidden_size, config.intermediate_size, bias=False)
+        self.w2 = Linear(config.intermediate_size, config.hidden_size, bias=False)
 
     def forward(self, x_TD: torch.Tensor) -> torch.Tensor:
         """[..., T, D] to [..., T, D]."""
@@ -106,7 +107,7 @@ class LanguageModel(nn.Module):
     def __init__(self, config: LanguageConfig) -> None:
         super().__init__()
         self.model = LanguageStack(config)
-        self.output = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self.output = Linear(config.hidden_size, config.vocab_size, bias=False)
 
     def forward(self, x_TD: torch.Tensor, positions_T: torch.Tensor, attend: Attend) -> torch.Tensor:
         """Hidden states [..., T, D], final norm applied; see `LanguageStack.forward`."""

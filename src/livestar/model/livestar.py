@@ -22,6 +22,7 @@ from livestar.model.attention import Attend, DenseAttend
 from livestar.model.config import LiveStarConfig, check_supported
 from livestar.model.folder import compare_tensors, read_config, read_shapes
 from livestar.model.language import LanguageModel
+from livestar.model.linear import Linear
 from livestar.model.merging import merge_tokens, pixel_shuffle
 from livestar.model.scoring import score_rows
 from livestar.model.vision import VisionModel
@@ -65,7 +66,7 @@ class LiveStarModel(PreTrainedModel):
         shuffled, width = 4 * config.vision_config.hidden_size, config.llm_config.hidden_size
         self.vision_model = VisionModel(config.vision_config)
         self.mlp1 = nn.Sequential(
-            nn.LayerNorm(shuffled), nn.Linear(shuffled, width), nn.GELU(), nn.Linear(width, width)
+            nn.LayerNorm(shuffled), Linear(shuffled, width), nn.GELU(), Linear(width, width)
         )
         self.language_model = LanguageModel(config.llm_config)
         self.post_init()  # type: ignore[no-untyped-call]

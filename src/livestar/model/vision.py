@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from livestar.model.config import VisionConfig
+from livestar.model.linear import Linear
 
 
 class PatchEmbeddings(nn.Module):
@@ -44,8 +45,8 @@ class VisionAttention(nn.Module):
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
         width, self._num_heads = config.hidden_size, config.num_attention_heads
-        self.qkv = nn.Linear(width, 3 * width, bias=config.qkv_bias)
-        self.proj = nn.Linear(width, width)
+        self.qkv = Linear(width, 3 * width, bias=config.qkv_bias)
+        self.proj = Linear(width, width)
 
     def forward(self, x_BTC: torch.Tensor) -> torch.Tensor:
         """[B, T, C] to [B, T, C]."""
@@ -59,8 +60,8 @@ class VisionMlp(nn.Module):
 
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(config.hidden_size, config.intermediate_size)
-        self.fc2 = nn.Linear(config.intermediate_size, config.hidden_size)
+        self.fc1 = Linear(config.hidden_size, config.intermediate_size)
+        self.fc2 = Linear(config.intermediate_size, config.hidden_size)
 
     def forward(self, x_BTC: torch.Tensor) -> torch.Tensor:
         """[B, T, C] to [B, T, C]."""

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from livestar.core.errors import InvalidInput
 from livestar.model import ChatTemplate
 from livestar.training.baseline_packing import CausalPacker, OnlinePacker, RecentPacker
+from livestar.training.boundaries import Boundaries
 from livestar.training.packing import Packer
 from livestar.training.synthstar_windows import WindowSettings
 
 RECENT_FRAMES = 4
 """Frames that `recent` sees."""
 
-JITTER = (0.5, 0.03, 0.1)
+JITTER = Boundaries(late=0.5, doubled=0.03, misheard=0.1)
 """Shares of the trunk's clips that end late, of frames that end a clip by mistake, and of wrong terminal captions."""
 
 
@@ -77,12 +77,7 @@ def chosen(names: Sequence[str]) -> tuple[Method, ...]:
 
 
 def _jittered(windows: WindowSettings) -> WindowSettings:
-    boundaries = getattr(windows, "boundaries", None)
-    if boundaries is None:
-        raise InvalidInput("the windows' boundaries cannot be moved: leave scam-jitter out")
-    late, doubled, misheard = JITTER
-    moved: dict[str, Any] = {"boundaries": replace(boundaries, late=late, doubled=doubled, misheard=misheard)}
-    return replace(windows, **moved)
+    return replace(windows, boundaries=JITTER)
 
 
 def _eos_packer(template: ChatTemplate, max_tokens: int) -> Packer:
