@@ -194,7 +194,7 @@ def test_every_event_counts_once_and_families_stand_apart() -> None:
     good = watched(said=(Said(0, GREEN), Said(4, YELLOW), Said(7, RED)))
     silent = watched(clip=other, said=())
     got = report([good, silent])
-    assert list(got) == ["overall", "families"]
+    assert list(got) == ["overall", "families", "novelty"]
     overall, families = got["overall"], got["families"]
     assert isinstance(overall, dict)
     assert isinstance(families, dict)
