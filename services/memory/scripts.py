@@ -68,7 +68,11 @@ local epoch = tonumber(ARGV[1])
 local fence = tonumber(redis.call('HGET', KEYS[1], 'fence') or 0)
 local leased = tonumber(redis.call('HGET', KEYS[4], 'epoch') or 0)
 if epoch < fence or epoch < leased then return {'lost'} end
-redis.call('HSET', KEYS[1], 'fence', epoch)
+local newest = redis.call('XREVRANGE', KEYS[5], '+', '-', 'COUNT', 1)[1]
+local told = math.max(tonumber(redis.call('HGET', KEYS[1], 'events') or 0),
+  newest and tonumber(string.match(newest[1], '^%d+')) or 0)
+redis.call('HSET', KEYS[1], 'fence', epoch, 'events', string.format('%d', told))
 return {'found', redis.call('HGETALL', KEYS[1]), redis.call('HGETALL', KEYS[2])}
 """
-"""Keys: ledger, kept, registry entry, lease. From then on epochs below the argument are refused."""
+"""Keys: ledger, kept, registry entry, lease, events. From then on epochs below the argument are refused. A ledger that was lost
+goes on behind the events that are there."""

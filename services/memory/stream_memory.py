@@ -127,12 +127,13 @@ class StreamMemory:
         """
         status, *rest = await self._link.script(
             scripts.LOAD,
-            [*_data(stream), keys.stream(stream), keys.lease(Role.DECODER, stream)],
+            [*_data(stream), keys.stream(stream), keys.lease(Role.DECODER, stream), keys.events(stream)],
             [epoch],
         )
         self._require(status, stream, memory_pb2.StreamHead(epoch=epoch), rest)
         fields, tokens = _pairs(rest[0]), _pairs(rest[1])
         head = memory_pb2.StreamHead.FromString(fields.get(b"head", b""))
+        head.event_sequence = int(fields[b"events"])
         segments = _segments(fields)
         frames = [
             memory_pb2.KeptFrame.FromString(tokens[key])

@@ -7,6 +7,7 @@ from livestar.bus.group_reader import Delivery, GroupReader, GroupSettings
 from livestar.bus.in_memory import InMemoryBus
 from livestar.bus.in_memory_leases import InMemoryLeases
 from livestar.bus.in_memory_registry import InMemoryRegistry
+from livestar.bus.in_order import InOrder, Missing
 from livestar.bus.lease import Lease, Leases, Role
 from livestar.bus.lease_keeper import LeaseKeeper
 from livestar.bus.redis_leases import RedisLeases
@@ -30,9 +31,11 @@ __all__ = [
     "InMemoryBus",
     "InMemoryLeases",
     "InMemoryRegistry",
+    "InOrder",
     "Lease",
     "LeaseKeeper",
     "Leases",
+    "Missing",
     "Page",
     "Patience",
     "RedisLeases",

@@ -20,7 +20,7 @@ import torch
 from livestar.core.decision import Event, StreamFailed
 from livestar.core.errors import CapacityExceeded, InvalidInput, NotFound
 from livestar.core.frame import MAX_NUMBER, MAX_PTS_NS, EncodedFrame
-from livestar.core.ids import ChannelId, QuestionId, StreamId
+from livestar.core.ids import ChannelId, FrameNumber, QuestionId, StreamId
 from livestar.engine.channel import ChannelKind
 from livestar.engine.gate import GateSettings
 from livestar.engine.reference_decoding import Revise
@@ -246,6 +246,16 @@ class Engine:
             )
         # A copy: a caller may reuse its buffer, and a slice would keep its whole batch alive for as long as the frame is kept.
         watched.submit(replace(frame, visual_tokens=frame.visual_tokens.detach().clone()))
+
+    def withdraw_frames(self, stream: StreamId) -> tuple[FrameNumber, ...]:
+        """Takes back the frames that wait, unreported; the one that is being decided goes on.
+
+        For whoever hands the stream over: the next engine gets them. Here, later frames still have to be newer than they.
+
+        Raises:
+            NotFound: no such stream is open.
+        """
+        return self.stream(stream).withdraw()
 
     def ask(self, stream: StreamId, text: str, *, chain: str = "default") -> QuestionId:
         """Asks a question about what has been seen; it is answered from the same trunk, at once, as an `Answer` event.
