@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from livestar.api.v1 import decoder_pb2, decoder_pb2_grpc
-from livestar.bus import RedisLeases, RedisLink, RedisRegistry, RedisStreams
+from livestar.bus import Address, Directory, RedisLeases, RedisLink, RedisRegistry, RedisStreams
 from livestar.client.model_folder import Recommended, find_model
 from livestar.client.placement import device_named, dtype_named
 from livestar.engine import Engine, EngineSettings, GateSettings, StreamSettings
@@ -50,7 +50,8 @@ async def serve(process: Process[DecoderSettings]) -> None:
             model_id=model_id(folder),
             image_token_id=model.tokenizer.img_context_id,
         )
-        streams = Streams(shared, RedisLeases(link), owner=f"decoder-{uuid.uuid4().hex[:12]}")
+        owner = f"decoder-{uuid.uuid4().hex[:12]}"
+        streams = Streams(shared, RedisLeases(link), owner=owner)
         server = process.rpc_server()
         server.add(
             decoder_pb2_grpc.add_DecoderServiceServicer_to_server, DecoderRpc(streams), decoder_pb2.DESCRIPTOR
@@ -59,7 +60,9 @@ async def serve(process: Process[DecoderSettings]) -> None:
         try:
             async with process.serving(server):
                 process.spawn(thread.until_failed(), "engine")
-                process.spawn(streams.keep_owning(settings.advertised(server.port)), "owning")
+                address = Address(owner, process.grpc_address, process.http_address)
+                process.spawn(Directory(link).keep_announcing("decoder", address), "announce")
+                process.spawn(streams.keep_owning(address.grpc), "owning")
                 process.spawn(streams.keep_reading(), "reading")
                 process.spawn(process.keep_checking("redis", link.check), "redis check")
                 process.spawn(process.keep_checking("memory", memory.check), "memory check")

@@ -56,12 +56,14 @@ class Process(Generic[SettingsT]):
         metrics: its metrics.
         health: whether it can work.
         http_address: `host:port` of /metrics, /healthz and /readyz, as others reach it; empty before `run`.
+        grpc_address: the same of its gRPC server; empty before `serving`, or without one.
     """
 
     def __init__(self, name: str, settings: SettingsT) -> None:
         self.name = name
         self.settings = settings
         self.http_address = ""
+        self.grpc_address = ""
         self.metrics = Metrics(name)
         self.health = Health()
         self._stopping = asyncio.Event()
@@ -145,9 +147,9 @@ class Process(Generic[SettingsT]):
             self.health.on_change(lambda _: changed.set())
             following.append(asyncio.create_task(self._tell(server, changed), name="health"))
         self.health.started()
-        grpc = self.settings.advertised(server.port) if server else ""
+        self.grpc_address = self.settings.advertised(server.port) if server else ""
         # Whoever started this process reads this line: it says where it listens, also where the port was any free one.
-        log.info("ready", extra={"event": "ready", "grpc": grpc, "http": self.http_address})
+        log.info("ready", extra={"event": "ready", "grpc": self.grpc_address, "http": self.http_address})
         try:
             yield
         finally:
