@@ -71,7 +71,7 @@ class Process(Generic[SettingsT]):
         self._failed: BaseException | None = None
 
     def spawn(self, work: Coroutine[object, object, None], name: str) -> asyncio.Task[None]:
-        """Runs `work` beside the rest. When it fails, the process stops with exit status 1; at the end it is cancelled."""
+        """Runs `work` beside the rest. When it fails, the process stops with exit status 1; at the end of `serving` it is cancelled."""
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
@@ -159,6 +159,8 @@ class Process(Generic[SettingsT]):
             if server:
                 await server.set_serving(serving=False)
                 await server.stop(min(LAST_CALLS_S, self.settings.drain_s))
+            # Before what they use is closed around them.
+            await self._cancel_tasks()
 
     async def run(self, serve: Callable[[Process[SettingsT]], Awaitable[None]]) -> int:
         """Runs the service to its end; returns the exit status."""
@@ -180,9 +182,7 @@ class Process(Generic[SettingsT]):
             self._failed = self._failed or error
             log.exception("failed")
         finally:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self._cancel_tasks()
         return FAILED if self._failed else 0
 
     async def _to_its_end(self, serving: asyncio.Future[None]) -> None:
@@ -197,6 +197,11 @@ class Process(Generic[SettingsT]):
             serving.cancel()
         with suppress(asyncio.CancelledError):
             await serving
+
+    async def _cancel_tasks(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
