@@ -32,7 +32,7 @@ async def serve(process: Process[DecoderSettings]) -> None:
     folder = find_model(settings.model)
     model = await asyncio.to_thread(_load, folder, settings)
     engine = Engine.of(model, EngineSettings(num_pages=settings.num_pages, page_size=settings.page_size))
-    engine.runner.on_pass = metrics.passed
+    engine.on_pass = metrics.passed
     link = RedisLink(settings.redis_url.get_secret_value())
     async with link, Channels(process.metrics) as channels:
         memory = MemoryClient(channels, settings.memory)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from livestar.kv import Chunk
+from livestar.engine import Pass
 from livestar.obs import FAST_S, SLOW_S, Metrics
 
 ROWS = (1, 4, 16, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
@@ -39,7 +37,7 @@ class DecoderMetrics:
         )
         self.pass_tokens = metrics.histogram("pass", "tokens", "Rows of one forward pass.", buckets=ROWS)
         self.batch_streams = metrics.histogram(
-            "batch", "streams", "Streams that one step moved forward.", buckets=STREAMS
+            "batch", "streams", "Streams that one forward pass served.", buckets=STREAMS
         )
         self.decision_seconds = metrics.histogram(
             "frame_to_decision", "seconds", "From capture to a written decision.", buckets=SLOW_S
@@ -52,17 +50,21 @@ class DecoderMetrics:
         self.missing = metrics.counter("frames_missing", "Frames that are never decided.", labels=("reason",))
         self.refused = metrics.counter("entries_refused", "Entries of the bus dropped.", labels=("reason",))
         self.answers = metrics.counter("answers", "Questions by how they ended.", labels=("ending",))
+        self.plans = metrics.counter(
+            "plans", "Plans of what to forget that were used, by who made them.", labels=("made",)
+        )
         self.failures = metrics.counter("failures", "Streams that an error ended.", labels=("reason",))
         self.opened = metrics.counter("streams_opened", "Streams taken, anew or restored.", labels=("how",))
         self.closed = metrics.counter("streams_closed", "Streams given up, by why.", labels=("why",))
         self.retries = metrics.counter("passes_failed", "Forward passes that failed and were tried again.")
 
-    def passed(self, chunks: Sequence[Chunk], seconds: float) -> None:
+    def passed(self, done: Pass) -> None:
         """One forward pass; called on the engine's thread."""
-        verifies = any(len(chunk.targets) for chunk in chunks)
-        decodes = any(chunk.sampling for chunk in chunks)
+        verifies = any(len(chunk.targets) for chunk in done.chunks)
+        decodes = any(chunk.sampling for chunk in done.chunks)
         kind = (
             "mixed" if verifies and decodes else "verify" if verifies else "decode" if decodes else "prefill"
         )
-        self.pass_seconds.labels(kind).observe(seconds)
-        self.pass_tokens.observe(sum(map(len, chunks)))
+        self.pass_seconds.labels(kind).observe(done.seconds)
+        self.pass_tokens.observe(sum(map(len, done.chunks)))
+        self.batch_streams.observe(done.num_streams)

@@ -91,6 +91,7 @@ class OwnedStream:
         self._kick = asyncio.Event()
         self._closed = asyncio.Event()
         self._told_state: common_pb2.StreamState.ValueType | None = None
+        self._num_plans = (0, 0)
         self._arrived_at_s = time.monotonic()
 
     async def run(self) -> Why:
@@ -207,6 +208,7 @@ class OwnedStream:
                 self._in_engine = False
                 log.error("the engine gave the stream up", exc_info=event.error)
                 self.give_up(Over.by_error(event.error))
+        self._count_plans()
         self.news()
         self._kick.set()
 
@@ -255,6 +257,13 @@ class OwnedStream:
     @property
     def _is_silent(self) -> bool:
         return time.monotonic() - self._arrived_at_s > self.shared.settings.end_s
+
+    def _count_plans(self) -> None:
+        planned, counter = self.opening.planned, self.shared.metrics.plans
+        taken, own = planned.num_taken, planned.num_own
+        counter.labels("memory").inc(taken - self._num_plans[0])
+        counter.labels("here").inc(own - self._num_plans[1])
+        self._num_plans = (taken, own)
 
     async def _until_lost(self) -> Why:
         living = asyncio.create_task(self._live())

@@ -183,14 +183,18 @@ class Streams:
             self._lives[stream] = asyncio.create_task(self._live(owned), name=f"stream {stream}")
 
     async def _has_room(self, spec: common_pb2.StreamSpec) -> bool:
+        """Whether the engine can hold this stream beside those that it has or is about to get."""
         if len(self._owned) >= self._shared.settings.max_streams:
             return False
+        coming = [spec, *(stream.spec for stream in self if not stream.is_open)]
         try:
-            _, settings = wanted_settings(spec, self._shared)
+            settings = [wanted_settings(one, self._shared)[1] for one in coming]
         except InvalidInput:
-            # It needs none: all that will be done with it is to say so.
+            # It needs no room: all that will be done with it is to say so.
             return True
-        return await self._shared.engine.call(lambda engine: engine.can_open(settings))
+        return await self._shared.engine.call(
+            lambda engine: sum(map(engine.pages_for, settings)) <= engine.num_uncommitted_pages
+        )
 
     async def _live(self, stream: OwnedStream) -> None:
         why = Why.RELEASED

@@ -8,17 +8,19 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+import pytest
 import torch
-
-from livestar.api.v1 import common_pb2, events_pb2
-from livestar.bus import RedisLink, RedisRegistry, RedisStreams, checked, keys
-from livestar.core.ids import StreamId
-from livestar.service import Process
-from livestar.wire.tensors import tensor_proto
 from services.decoder.main import serve as serve_decoder
 from services.decoder.settings import DecoderSettings
 from services.memory.main import serve as serve_memory
 from services.memory.settings import MemorySettings
+
+from livestar.api.v1 import common_pb2, events_pb2
+from livestar.bus import RedisLeases, RedisLink, RedisRegistry, RedisStreams, Role, checked, keys
+from livestar.core.decision import Decision
+from livestar.core.ids import StreamId
+from livestar.service import Process
+from livestar.wire.tensors import tensor_proto
 
 WAIT_S = 30.0
 
@@ -75,13 +77,13 @@ class Seen:
         return events_pb2.VisualTokensReady(**(values | changes))
 
     def end(
-        self, number: int, reason: int = events_pb2.END_REASON_SOURCE_ENDED
+        self, number: int, reason: int = events_pb2.END_REASON_SOURCE_ENDED, epoch: int = 1
     ) -> events_pb2.VisualTokensReady:
         """What comes last."""
         return events_pb2.VisualTokensReady(
             stream_id=self.stream,
             sequence=number,
-            epoch=1,
+            epoch=epoch,
             model_id=self.model_id,
             end=events_pb2.EndOfStream(reason=reason),
         )
@@ -128,6 +130,21 @@ class Edge:
 
         await until(reached, f"{stream} is {common_pb2.StreamState.Name(state)}")
 
+    async def owners(self) -> dict[str, str]:
+        """Who owns which stream in the role of a decoder."""
+        leases = RedisLeases(self.link)
+        infos = await self.registry.unfinished()
+        held = [await leases.inspect(Role.DECODER, StreamId(info.spec.stream_id)) for info in infos]
+        return {lease.stream: lease.owner for lease in held if lease}
+
+    async def until_owned(self, number: int) -> None:
+        """Waits until decoders own so many streams."""
+
+        async def reached() -> bool:
+            return len(await self.owners()) == number
+
+        await until(reached, f"{number} streams are owned")
+
     async def _is_settled(self, stream: str, sequence: int) -> bool:
         return (await self.registry.get(StreamId(stream))).decided_sequence >= sequence
 
@@ -143,3 +160,31 @@ async def until(reached: Callable[[], Awaitable[bool]], what: str, wait_s: float
 def decisions(events: Sequence[events_pb2.StreamEvent]) -> list[tuple[int, events_pb2.Decision]]:
     """What channels decided, with the frame."""
     return [(event.frame_sequence, event.decision) for event in events if event.HasField("decision")]
+
+
+def same(
+    events: Sequence[events_pb2.StreamEvent], expected: Sequence[Decision], tolerance: float = 1e-4
+) -> None:
+    """Asserts that what subscribers see is what an engine decided, each frame and channel once."""
+    found = sorted(decisions(events), key=lambda one: (one[0], one[1].channel))
+    wanted = sorted(expected, key=lambda one: (one.frame, one.channel))
+    assert [
+        (frame, d.channel, events_pb2.Action.Name(d.action), events_pb2.Rule.Name(d.rule), d.text, d.clip)
+        for frame, d in found
+    ] == [
+        (d.frame, d.channel, f"ACTION_{d.action.name}", f"RULE_{d.rule.name}", d.text, d.clip) for d in wanted
+    ]
+    for (_, one), other in zip(found, wanted, strict=True):
+        assert tuple(one.token_ids) == other.token_ids
+        for field in ("nll", "reference_nll", "new_reference_nll", "alpha"):
+            assert getattr(one, field) == pytest.approx(getattr(other, field), abs=tolerance, nan_ok=True)
+
+
+def texts(events: Sequence[events_pb2.StreamEvent]) -> dict[tuple[int, str], str]:
+    """What was said piece by piece, by frame and channel."""
+    said: dict[tuple[int, str], str] = {}
+    for event in events:
+        if event.HasField("text_piece") and event.text_piece.channel:
+            at = (event.frame_sequence, event.text_piece.channel)
+            said[at] = said.get(at, "") + event.text_piece.text
+    return said

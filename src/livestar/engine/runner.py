@@ -5,8 +5,7 @@ Shape suffixes: T packed rows, S scored rows, D model width, V vocabulary.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -22,7 +21,6 @@ class Runner:
 
     Attributes:
         tokens_fed: rows computed so far, for benchmarks and metrics.
-        on_pass: called after each pass with its chunks and the seconds that it took, on the engine's thread.
     """
 
     def __init__(self, model: LiveStarModel, pool: PagePool) -> None:
@@ -30,12 +28,10 @@ class Runner:
         self._pool = pool
         self._device = pool.keys_LRKH.device
         self.tokens_fed = 0
-        self.on_pass: Callable[[Sequence[Chunk], float], None] | None = None
 
     @torch.inference_mode()
     def forward(self, chunks: Sequence[Chunk]) -> list[Score]:
         """Computes every chunk in one pass; a chunk may see rows that an earlier chunk of the pass writes."""
-        started_s = time.perf_counter()
         positions_T = torch.from_numpy(np.concatenate([chunk.positions for chunk in chunks])).to(self._device)
         hidden_TD = self._model.hidden_states(
             self._embed(chunks), positions_T, PagedAttend(self._pool, chunks)
@@ -43,10 +39,7 @@ class Runner:
         for chunk in chunks:
             self._pool.record(chunk.rows, chunk.content.ids, chunk.positions, chunk.content.sources())
         self.tokens_fed += len(positions_T)
-        scores = self._score(chunks, hidden_TD)
-        if self.on_pass:
-            self.on_pass(chunks, time.perf_counter() - started_s)
-        return scores
+        return self._score(chunks, hidden_TD)
 
     def _embed(self, chunks: Sequence[Chunk]) -> torch.Tensor:
         ids_T = torch.from_numpy(np.concatenate([chunk.content.ids for chunk in chunks])).to(self._device)

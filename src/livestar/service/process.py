@@ -71,7 +71,7 @@ class Process(Generic[SettingsT]):
         self._failed: BaseException | None = None
 
     def spawn(self, work: Coroutine[object, object, None], name: str) -> asyncio.Task[None]:
-        """Runs `work` beside the rest. When it fails, the process stops with exit status 1; at the end of `serving` it is cancelled."""
+        """Runs `work` beside the rest, until the end of `serving`. When it fails, the process stops with exit status 1."""
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
