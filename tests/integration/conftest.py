@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from fakes.decoding import Edge, memory
 from fakes.engine import TinyNetwork
+from fakes.nano import Nano
+from livestar.bus import EmbeddedRedis, RedisLink
 
 
 @pytest.fixture(scope="session")
 def tiny_network(tiny_checkpoint: Path) -> TinyNetwork:
     """The tiny checkpoint, loaded."""
     return TinyNetwork.load(tiny_checkpoint)
+
+
+@pytest.fixture(scope="session")
+def nano() -> Nano:
+    """The shipped checkpoint, loaded."""
+    return Nano()
+
+
+@pytest.fixture
+async def edge(redis_link: RedisLink) -> Edge:
+    """What stands around the memory and decoder services."""
+    return Edge(redis_link)
+
+
+@pytest.fixture
+async def memory_address(redis_server: EmbeddedRedis, edge: Edge) -> AsyncIterator[str]:
+    """A memory service over an empty Redis."""
+    async with memory(redis_server.url) as address:
+        yield address

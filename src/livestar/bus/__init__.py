@@ -2,11 +2,13 @@
 
 from livestar.bus import keys
 from livestar.bus.bus import START, Backlog, Bus, Entry, traced
+from livestar.bus.directory import Address, Directory
 from livestar.bus.embedded import EmbeddedRedis, redis_at
 from livestar.bus.group_reader import Delivery, GroupReader, GroupSettings
 from livestar.bus.in_memory import InMemoryBus
 from livestar.bus.in_memory_leases import InMemoryLeases
 from livestar.bus.in_memory_registry import InMemoryRegistry
+from livestar.bus.in_order import InOrder, Missing
 from livestar.bus.lease import Lease, Leases, Role
 from livestar.bus.lease_keeper import LeaseKeeper
 from livestar.bus.redis_leases import RedisLeases
@@ -19,9 +21,11 @@ from livestar.bus.specification import check_channel, check_gate, checked
 __all__ = [
     "FINAL",
     "START",
+    "Address",
     "Backlog",
     "Bus",
     "Delivery",
+    "Directory",
     "EmbeddedRedis",
     "Entry",
     "GroupReader",
@@ -29,9 +33,11 @@ __all__ = [
     "InMemoryBus",
     "InMemoryLeases",
     "InMemoryRegistry",
+    "InOrder",
     "Lease",
     "LeaseKeeper",
     "Leases",
+    "Missing",
     "Page",
     "Patience",
     "RedisLeases",

@@ -1,6 +1,6 @@
 """Response-silence decoding over many streams: the gate, the two forms of decoding, and the engine that batches them."""
 
-from livestar.engine.engine import Engine, EngineSettings
+from livestar.engine.engine import Engine, EngineSettings, Pass
 from livestar.engine.gate import Gate, GateSettings, Verdict
 from livestar.engine.settings import Mode, StreamSettings
 from livestar.engine.snapshot import StreamChange, StreamSnapshot
@@ -11,6 +11,7 @@ __all__ = [
     "Gate",
     "GateSettings",
     "Mode",
+    "Pass",
     "StreamChange",
     "StreamSettings",
     "StreamSnapshot",

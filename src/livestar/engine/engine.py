@@ -9,8 +9,9 @@ thread owns an engine.
 
 from __future__ import annotations
 
+import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Self
@@ -20,7 +21,7 @@ import torch
 from livestar.core.decision import Event, StreamFailed
 from livestar.core.errors import CapacityExceeded, InvalidInput, NotFound
 from livestar.core.frame import MAX_NUMBER, MAX_PTS_NS, EncodedFrame
-from livestar.core.ids import ChannelId, QuestionId, StreamId
+from livestar.core.ids import ChannelId, FrameNumber, QuestionId, StreamId
 from livestar.engine.channel import ChannelKind
 from livestar.engine.gate import GateSettings
 from livestar.engine.reference_decoding import Revise
@@ -30,9 +31,24 @@ from livestar.engine.snapshot import StreamChange, StreamSnapshot
 from livestar.engine.snapshot_check import SnapshotCheck
 from livestar.engine.state import check_settings
 from livestar.engine.stream import Stream
-from livestar.kv import Chunk, PagePool, Trunk
+from livestar.kv import Chunk, PagePool, Score, Trunk
 from livestar.memory import Ledger
 from livestar.model import ChatTemplate, LiveStarModel, LoadedModel, Tokenizer
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A forward pass that is done.
+
+    Attributes:
+        num_streams: streams that it served.
+        chunks: what was computed.
+        seconds: how long it took.
+    """
+
+    num_streams: int
+    chunks: Sequence[Chunk]
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -61,6 +77,9 @@ class Engine:
         tokenizer: of the same checkpoint.
         template: of the same checkpoint.
         settings: sizes.
+
+    Attributes:
+        on_pass: told of each pass, on the thread that steps; for metrics.
     """
 
     def __init__(
@@ -82,6 +101,7 @@ class Engine:
             device=model.device,
         )
         self.runner = Runner(model, self.pool)
+        self.on_pass: Callable[[Pass], None] | None = None
         self._language = language
         self._tokenizer = tokenizer
         self._template = template
@@ -247,6 +267,16 @@ class Engine:
         # A copy: a caller may reuse its buffer, and a slice would keep its whole batch alive for as long as the frame is kept.
         watched.submit(replace(frame, visual_tokens=frame.visual_tokens.detach().clone()))
 
+    def withdraw_frames(self, stream: StreamId) -> tuple[FrameNumber, ...]:
+        """Takes back the frames that wait, unreported; the one that is being decided goes on.
+
+        For whoever hands the stream over: the next engine gets them. Here, later frames still have to be newer than they.
+
+        Raises:
+            NotFound: no such stream is open.
+        """
+        return self.stream(stream).withdraw()
+
     def ask(self, stream: StreamId, text: str, *, chain: str = "default") -> QuestionId:
         """Asks a question about what has been seen; it is answered from the same trunk, at once, as an `Answer` event.
 
@@ -318,7 +348,7 @@ class Engine:
         """
         planned = self._plan()
         if planned:
-            scores = self.runner.forward([chunk for _, wanted in planned for chunk in wanted])
+            scores = self._forward(planned)
             for name, wanted in planned:
                 mine, scores = scores[: len(wanted)], scores[len(wanted) :]
                 with self._isolated(name):
@@ -326,6 +356,14 @@ class Engine:
         events = self._events[:]
         self._events.clear()
         return events
+
+    def _forward(self, planned: list[tuple[StreamId, list[Chunk]]]) -> list[Score]:
+        chunks = [chunk for _, wanted in planned for chunk in wanted]
+        started_s = time.perf_counter()
+        scores = self.runner.forward(chunks)
+        if self.on_pass:
+            self.on_pass(Pass(len(planned), chunks, time.perf_counter() - started_s))
+        return scores
 
     def run_until_idle(self) -> Iterator[Event]:
         """Steps until nothing is left to do, and yields events as they come."""

@@ -88,6 +88,12 @@ class Stream:
             self.state.emit(FrameDropped(self.state.id, dropped.number, dropped.pts_ns))
         self.inbox.append(frame)
 
+    def withdraw(self) -> tuple[FrameNumber, ...]:
+        """Empties the inbox; see `Engine.withdraw_frames`."""
+        waiting = tuple(frame.number for frame in self.inbox)
+        self.inbox.clear()
+        return waiting
+
     def ask(self, text: str, chain: str) -> QuestionId:
         """Takes a question; see `Engine.ask`."""
         return self.questions.ask(self._text_ids(text), chain)

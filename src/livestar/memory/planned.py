@@ -16,10 +16,14 @@ class PlannedElsewhere:
 
     Attributes:
         local: the policy.
+        num_taken: plans of others that were used.
+        num_own: plans that were made here.
     """
 
     def __init__(self, local: ForgetPolicy) -> None:
         self.local = local
+        self.num_taken = 0
+        self.num_own = 0
         self._offered: tuple[str, Forget] | None = None
 
     def offer(self, version: str, forget: Forget) -> None:
@@ -30,5 +34,7 @@ class PlannedElsewhere:
         """Returns what to drop now."""
         offered = self._offered
         if offered is not None and offered[0] == ledger.version:
+            self.num_taken += 1
             return offered[1]
+        self.num_own += 1
         return self.local.plan(ledger)

@@ -27,6 +27,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import Generic
 
+from livestar.bus import keys
 from livestar.core.backoff import Backoff
 from livestar.core.errors import LiveStarError
 from livestar.obs import Health, Metrics, ObservabilityEndpoint, Tracing, configure_logs
@@ -59,15 +60,17 @@ class Process(Generic[SettingsT]):
         settings: how it runs.
         metrics: its metrics.
         health: whether it can work.
-        http_port: where /metrics, /healthz and /readyz are.
+        http_address: `host:port` of /metrics, /healthz and /readyz, as others reach it; empty before `run`.
+        grpc_address: the same of its gRPC server; empty before `serving`, or without one.
     """
 
     def __init__(self, name: str, settings: SettingsT) -> None:
         self.name = name
         self.settings = settings
+        self.http_address = ""
+        self.grpc_address = ""
         self.metrics = Metrics(name)
         self.health = Health()
-        self.http_port = settings.http_port
         self._stopping = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._failed: BaseException | None = None
@@ -149,7 +152,9 @@ class Process(Generic[SettingsT]):
             self.health.on_change(lambda _: changed.set())
             following.append(asyncio.create_task(self._tell(server, changed), name="health"))
         self.health.started()
-        log.info("ready", extra={"grpc_port": server.port if server else None, "http_port": self.http_port})
+        self.grpc_address = self.settings.advertised(server.port) if server else ""
+        # Whoever started this process reads this line: it says where it listens, also where the port was any free one.
+        log.info("ready", extra={"event": "ready", "grpc": self.grpc_address, "http": self.http_address})
         try:
             yield
         finally:
@@ -168,7 +173,7 @@ class Process(Generic[SettingsT]):
             async with ObservabilityEndpoint(
                 self.metrics, self.health, host=self.settings.host, port=self.settings.http_port
             ) as endpoint:
-                self.http_port = endpoint.port
+                self.http_address = self.settings.advertised(endpoint.port)
                 if self.settings.parent_pid:
                     self.spawn(self._stop_with(self.settings.parent_pid), "parent")
                 await self._to_its_end(asyncio.ensure_future(serve(self)))
@@ -197,17 +202,16 @@ class Process(Generic[SettingsT]):
         with suppress(asyncio.CancelledError):
             await serving
 
+    async def _cancel_tasks(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
     async def _stop_with(self, parent_pid: int) -> None:
         while os.getppid() == parent_pid:
             await asyncio.sleep(PARENT_S)
         log.warning("whoever started this is gone: stopping")
         self.stop()
-
-    async def _cancel_tasks(self) -> None:
-        tasks = tuple(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -233,6 +237,7 @@ def run(name: str, settings: type[SettingsT], serve: Callable[[Process[SettingsT
     0: it was asked to stop and drained; 1: it failed; 2: its settings cannot work.
     """
     parsed = settings_or_exit(settings)
+    keys.use_prefix(parsed.key_prefix)
     configure_logs(name, level=parsed.log_level, style=parsed.log_format)
     tracing = Tracing(name, parsed.otlp_endpoint)
     try:
