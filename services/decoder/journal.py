@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from livestar.api.v1 import common_pb2, errors_pb2, events_pb2, memory_pb2
@@ -106,9 +106,16 @@ class Journal:
         """The engine gets this frame."""
         self._in_flight[note.sequence] = note
 
-    def frame_withdrawn(self, sequence: int) -> None:
-        """The engine does not have this frame any more, and nothing is said of it here."""
+    def frame_refused(self, sequence: int) -> None:
+        """The engine would not have this frame."""
         self._in_flight.pop(sequence, None)
+
+    def frames_withdrawn(self, sequences: Sequence[int]) -> None:
+        """The engine gave these frames back; the next owner gets them, and tells what is missing behind them."""
+        for sequence in sequences:
+            self._in_flight.pop(sequence, None)
+        first = min(sequences, default=0)
+        self._gaps = [gap for gap in self._gaps if not first or gap.first_sequence < first]
 
     def missing(self, first: int, last: int, reason: GapReason.ValueType) -> None:
         """These frames are never decided."""

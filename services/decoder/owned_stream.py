@@ -88,6 +88,7 @@ class OwnedStream:
         self._publisher: Publisher | None = None
         self._order: InOrder[tuple[events_pb2.VisualTokensReady, str | None]] | None = None
         self._in_engine = False
+        self._settled = False
         self._kick = asyncio.Event()
         self._closed = asyncio.Event()
         self._told_state: common_pb2.StreamState.ValueType | None = None
@@ -231,8 +232,13 @@ class OwnedStream:
             self.give_up(Over(Why.ENDED, info.state))
 
     def give_up(self, over: Over) -> None:
-        """Stops watching; what is decided is still written. The first reason counts."""
-        if self._over is None:
+        """Stops watching; what is decided is still written.
+
+        The first reason counts. But a stream that is over, and of which frames wait to be decided, may still be released: then
+        its next owner decides them, and sees its end.
+        """
+        may_be_released = self._over is not None and self._in_engine and not self._settled
+        if self._over is None or (over.why is Why.RELEASED and may_be_released):
             self._over = over
             self._kick.set()
 
@@ -348,10 +354,10 @@ class OwnedStream:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._kick.wait(), LOOK_S if self.num_out_of_order else None)
             self._kick.clear()
-        over = self._over
-        if over.why is Why.DELETED:
-            return over.why
-        await self._settle(over)
+        if self._over.why is Why.DELETED:
+            return self._over.why
+        await self._settle()
+        self._settled, over = True, self._over
         await self._leave_engine()
         self.journal.close()
         if over.state:
@@ -382,7 +388,7 @@ class OwnedStream:
             refused = await self.shared.engine.call(lambda e: _submit(e, self.id, notes), about=self.id)
             for sequence, error in refused:
                 log.warning("frame %d is refused: %s", sequence, error)
-                journal.frame_withdrawn(sequence)
+                journal.frame_refused(sequence)
                 self._missing(sequence, sequence, events_pb2.GAP_REASON_UNREADABLE)
 
     @property
@@ -411,15 +417,14 @@ class OwnedStream:
         self.journal.missing(first, last, reason)
         self.news()
 
-    async def _settle(self, over: Over) -> None:
+    async def _settle(self) -> None:
         """Returns when the engine has decided what it has; a stream that is released gives back what only waits."""
-        if not self._in_engine:
-            return
-        if over.why is Why.RELEASED:
-            for sequence in await self.shared.engine.call(lambda e: e.withdraw_frames(self.id)):
-                self.journal.frame_withdrawn(sequence)
-        started_s = time.monotonic()
+        started_s, withdrawn = time.monotonic(), False
         while self._in_engine:
+            if self._over and self._over.why is Why.RELEASED and not withdrawn:
+                withdrawn = True
+                back = await self.shared.engine.call(lambda engine: engine.withdraw_frames(self.id))
+                self.journal.frames_withdrawn(back)
             waited_s = time.monotonic() - started_s
             answering = self.journal.head.open_question_ids and waited_s < self.shared.settings.answer_s
             if not (self.journal.num_in_flight or answering):

@@ -7,6 +7,7 @@ import logging
 import random
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 from livestar.api.v1 import common_pb2
 from livestar.bus import LeaseKeeper, Leases, Role, keys
@@ -186,12 +187,15 @@ class Streams:
         """Whether the engine can hold this stream beside those that it has or is about to get."""
         if len(self._owned) >= self._shared.settings.max_streams:
             return False
-        coming = [spec, *(stream.spec for stream in self if not stream.is_open)]
         try:
-            settings = [wanted_settings(one, self._shared)[1] for one in coming]
+            settings = [wanted_settings(spec, self._shared)[1]]
         except InvalidInput:
             # It needs no room: all that will be done with it is to say so.
             return True
+        for stream in self:
+            if not stream.is_open:
+                with suppress(InvalidInput):
+                    settings.append(wanted_settings(stream.spec, self._shared)[1])
         return await self._shared.engine.call(
             lambda engine: sum(map(engine.pages_for, settings)) <= engine.num_uncommitted_pages
         )

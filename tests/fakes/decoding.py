@@ -15,10 +15,12 @@ from services.decoder.settings import DecoderSettings
 from services.memory.main import serve as serve_memory
 from services.memory.settings import MemorySettings
 
-from livestar.api.v1 import common_pb2, events_pb2
+from livestar.api.v1 import common_pb2, decoder_pb2_grpc, events_pb2, memory_pb2_grpc
 from livestar.bus import RedisLeases, RedisLink, RedisRegistry, RedisStreams, Role, checked, keys
 from livestar.core.decision import Decision
 from livestar.core.ids import StreamId
+from livestar.obs import Metrics
+from livestar.rpc import Channels
 from livestar.service import Process
 from livestar.wire.tensors import tensor_proto
 
@@ -40,9 +42,9 @@ async def running(process: Process, serve: Callable[[Process], Awaitable[None]])
 
 
 @asynccontextmanager
-async def memory(url: str) -> AsyncIterator[str]:
+async def memory(url: str, **changes: object) -> AsyncIterator[str]:
     """The memory service; yields its address."""
-    settings = MemorySettings(redis_url=url, grpc_port=0, http_port=0)
+    settings = MemorySettings(redis_url=url, grpc_port=0, http_port=0, **changes)
     process = Process("memory", settings)
     async with running(process, serve_memory):
         yield process.grpc_address
@@ -188,3 +190,17 @@ def texts(events: Sequence[events_pb2.StreamEvent]) -> dict[tuple[int, str], str
             at = (event.frame_sequence, event.text_piece.channel)
             said[at] = said.get(at, "") + event.text_piece.text
     return said
+
+
+@asynccontextmanager
+async def stub(address: str) -> AsyncIterator[decoder_pb2_grpc.DecoderServiceAsyncStub]:
+    """The gRPC interface of a decoder, as the gateway calls it."""
+    async with Channels(Metrics("test"), timeout_s=20.0) as channels:
+        yield decoder_pb2_grpc.DecoderServiceStub(await channels.to(address))
+
+
+@asynccontextmanager
+async def memory_stub(address: str) -> AsyncIterator[memory_pb2_grpc.MemoryServiceAsyncStub]:
+    """The gRPC interface of a memory service."""
+    async with Channels(Metrics("test"), timeout_s=20.0) as channels:
+        yield memory_pb2_grpc.MemoryServiceStub(await channels.to(address))
