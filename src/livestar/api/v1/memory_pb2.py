@@ -26,47 +26,47 @@ from livestar.api.v1 import common_pb2 as livestar_dot_v1_dot_common__pb2
 from livestar.api.v1 import events_pb2 as livestar_dot_v1_dot_events__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18livestar/v1/memory.proto\x12\x0blivestar.v1\x1a\x18livestar/v1/common.proto\x1a\x18livestar/v1/events.proto\"\xa9\x01\n\x07Segment\x12\r\n\x05order\x18\x01 \x01(\x04\x12&\n\x04kind\x18\x02 \x01(\x0e\x32\x18.livestar.v1.SegmentKind\x12\x11\n\ttoken_ids\x18\x03 \x03(\r\x12\x0c\n\x04\x63lip\x18\x04 \x01(\r\x12\x16\n\x0e\x66rame_sequence\x18\x05 \x01(\x04\x12\x0e\n\x06pts_ns\x18\x06 \x01(\x03\x12\x0b\n\x03nll\x18\x07 \x01(\x01\x12\x11\n\tvisual_at\x18\x08 \x01(\r\"H\n\tKeptFrame\x12\x16\n\x0e\x66rame_sequence\x18\x01 \x01(\x04\x12#\n\x06tokens\x18\x02 \x01(\x0b\x32\x13.livestar.v1.Tensor\"\x87\x02\n\x0c\x43hannelState\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12&\n\x04kind\x18\x02 \x01(\x0e\x32\x18.livestar.v1.ChannelKind\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x12\n\nprompt_ids\x18\x04 \x03(\r\x12\'\n\x04gate\x18\x05 \x01(\x0b\x32\x19.livestar.v1.GateSettings\x12&\n\x04held\x18\x06 \x01(\x0b\x32\x18.livestar.v1.HeldCaption\x12\x19\n\x0cspoke_pts_ns\x18\x07 \x01(\x03H\x00\x88\x01\x01\x12\x10\n\x08\x65xceeded\x18\x08 \x01(\x08\x12\r\n\x05\x61sked\x18\t \x01(\x08\x42\x0f\n\r_spoke_pts_ns\"T\n\x0bHeldCaption\x12\x11\n\ttoken_ids\x18\x01 \x03(\r\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x15\n\rreference_nll\x18\x03 \x01(\x01\x12\r\n\x05\x65nded\x18\x04 \x01(\x08\"B\n\nChainState\x12\r\n\x05\x63hain\x18\x01 \x01(\t\x12%\n\x05turns\x18\x02 \x03(\x0b\x32\x16.livestar.v1.ChainTurn\"\x1e\n\tChainTurn\x12\x11\n\ttoken_ids\x18\x01 \x03(\r\"\xf4\x02\n\nStreamHead\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\r\n\x05\x62\x61tch\x18\x02 \x01(\x04\x12\x18\n\x10\x64\x65\x63ided_sequence\x18\x03 \x01(\x04\x12\x16\n\x0e\x64\x65\x63ided_pts_ns\x18\x04 \x01(\x03\x12\x16\n\x0e\x63\x61ptured_at_ns\x18\x05 \x01(\x03\x12\x16\n\x0e\x65vent_sequence\x18\x06 \x01(\x04\x12\x0c\n\x04\x63lip\x18\x07 \x01(\r\x12+\n\x08\x63hannels\x18\x08 \x03(\x0b\x32\x19.livestar.v1.ChannelState\x12\'\n\x06\x63hains\x18\t \x03(\x0b\x32\x17.livestar.v1.ChainState\x12\x18\n\x10last_question_id\x18\n \x01(\x04\x12,\n\x08settings\x18\x0b \x01(\x0b\x32\x1a.livestar.v1.WatchSettings\x12\x10\n\x08model_id\x18\x0c \x01(\t\x12\x14\n\x0cingest_epoch\x18\r \x01(\x04\x12\x12\n\nlast_order\x18\x0e \x01(\x04\"b\n\nForgetPlan\x12\x17\n\x0f\x66rame_sequences\x18\x01 \x03(\x04\x12\x15\n\rcaption_clips\x18\x02 \x03(\r\x12\r\n\x05\x62\x61tch\x18\x03 \x01(\x04\x12\x15\n\rcoming_tokens\x18\x04 \x01(\r\"\x90\x02\n\rCommitRequest\x12\x11\n\tstream_id\x18\x01 \x01(\t\x12%\n\x04head\x18\x02 \x01(\x0b\x32\x17.livestar.v1.StreamHead\x12.\n\x10\x63hanged_segments\x18\x03 \x03(\x0b\x32\x14.livestar.v1.Segment\x12\x16\n\x0eremoved_orders\x18\x04 \x03(\x04\x12+\n\x0bkept_frames\x18\x05 \x03(\x0b\x32\x16.livestar.v1.KeptFrame\x12\x0f\n\x07replace\x18\x06 \x01(\x08\x12(\n\x06\x65vents\x18\x07 \x03(\x0b\x32\x18.livestar.v1.StreamEvent\x12\x15\n\rcoming_tokens\x18\x08 \x01(\r\"F\n\x0e\x43ommitResponse\x12\r\n\x05\x62\x61tch\x18\x01 \x01(\x04\x12%\n\x04plan\x18\x02 \x01(\x0b\x32\x17.livestar.v1.ForgetPlan\"/\n\x0bLoadRequest\x12\x11\n\tstream_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\"\x96\x01\n\x0cLoadResponse\x12\'\n\x04head\x18\x01 \x01(\x0b\x32\x17.livestar.v1.StreamHeadH\x00\x12\'\n\x07segment\x18\x02 \x01(\x0b\x32\x14.livestar.v1.SegmentH\x00\x12,\n\nkept_frame\x18\x03 \x01(\x0b\x32\x16.livestar.v1.KeptFrameH\x00\x42\x06\n\x04part\"7\n\x0bPlanRequest\x12\x11\n\tstream_id\x18\x01 \x01(\t\x12\x15\n\rcoming_tokens\x18\x02 \x01(\r\"5\n\x0cPlanResponse\x12%\n\x04plan\x18\x01 \x01(\x0b\x32\x17.livestar.v1.ForgetPlan\"(\n\x13\x46orgetStreamRequest\x12\x11\n\tstream_id\x18\x01 \x01(\t\"\x16\n\x14\x46orgetStreamResponse*x\n\x0bSegmentKind\x12\x1c\n\x18SEGMENT_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15SEGMENT_KIND_PREAMBLE\x10\x01\x12\x16\n\x12SEGMENT_KIND_FRAME\x10\x02\x12\x18\n\x14SEGMENT_KIND_CAPTION\x10\x03\x32\xa3\x02\n\rMemoryService\x12\x41\n\x06\x43ommit\x12\x1a.livestar.v1.CommitRequest\x1a\x1b.livestar.v1.CommitResponse\x12=\n\x04Load\x12\x18.livestar.v1.LoadRequest\x1a\x19.livestar.v1.LoadResponse0\x01\x12;\n\x04Plan\x12\x18.livestar.v1.PlanRequest\x1a\x19.livestar.v1.PlanResponse\x12S\n\x0c\x46orgetStream\x12 .livestar.v1.ForgetStreamRequest\x1a!.livestar.v1.ForgetStreamResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18livestar/v1/memory.proto\x12\x0blivestar.v1\x1a\x18livestar/v1/common.proto\x1a\x18livestar/v1/events.proto\"\xa9\x01\n\x07Segment\x12\r\n\x05order\x18\x01 \x01(\x04\x12&\n\x04kind\x18\x02 \x01(\x0e\x32\x18.livestar.v1.SegmentKind\x12\x11\n\ttoken_ids\x18\x03 \x03(\r\x12\x0c\n\x04\x63lip\x18\x04 \x01(\r\x12\x16\n\x0e\x66rame_sequence\x18\x05 \x01(\x04\x12\x0e\n\x06pts_ns\x18\x06 \x01(\x03\x12\x0b\n\x03nll\x18\x07 \x01(\x01\x12\x11\n\tvisual_at\x18\x08 \x01(\r\"H\n\tKeptFrame\x12\x16\n\x0e\x66rame_sequence\x18\x01 \x01(\x04\x12#\n\x06tokens\x18\x02 \x01(\x0b\x32\x13.livestar.v1.Tensor\"\x9a\x02\n\x0c\x43hannelState\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12&\n\x04kind\x18\x02 \x01(\x0e\x32\x18.livestar.v1.ChannelKind\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x12\n\nprompt_ids\x18\x04 \x03(\r\x12\'\n\x04gate\x18\x05 \x01(\x0b\x32\x19.livestar.v1.GateSettings\x12&\n\x04held\x18\x06 \x01(\x0b\x32\x18.livestar.v1.HeldCaption\x12\x19\n\x0cspoke_pts_ns\x18\x07 \x01(\x03H\x00\x88\x01\x01\x12\x10\n\x08\x65xceeded\x18\x08 \x01(\x08\x12\r\n\x05\x61sked\x18\t \x01(\x08\x12\x11\n\tcancelled\x18\n \x01(\x08\x42\x0f\n\r_spoke_pts_ns\"T\n\x0bHeldCaption\x12\x11\n\ttoken_ids\x18\x01 \x03(\r\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x15\n\rreference_nll\x18\x03 \x01(\x01\x12\r\n\x05\x65nded\x18\x04 \x01(\x08\"B\n\nChainState\x12\r\n\x05\x63hain\x18\x01 \x01(\t\x12%\n\x05turns\x18\x02 \x03(\x0b\x32\x16.livestar.v1.ChainTurn\"\x1e\n\tChainTurn\x12\x11\n\ttoken_ids\x18\x01 \x03(\r\"\xac\x03\n\nStreamHead\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\r\n\x05\x62\x61tch\x18\x02 \x01(\x04\x12\x18\n\x10\x64\x65\x63ided_sequence\x18\x03 \x01(\x04\x12\x16\n\x0e\x64\x65\x63ided_pts_ns\x18\x04 \x01(\x03\x12\x16\n\x0e\x63\x61ptured_at_ns\x18\x05 \x01(\x03\x12\x16\n\x0e\x65vent_sequence\x18\x06 \x01(\x04\x12\x0c\n\x04\x63lip\x18\x07 \x01(\r\x12+\n\x08\x63hannels\x18\x08 \x03(\x0b\x32\x19.livestar.v1.ChannelState\x12\'\n\x06\x63hains\x18\t \x03(\x0b\x32\x17.livestar.v1.ChainState\x12\x18\n\x10last_question_id\x18\n \x01(\x04\x12,\n\x08settings\x18\x0b \x01(\x0b\x32\x1a.livestar.v1.WatchSettings\x12\x10\n\x08model_id\x18\x0c \x01(\t\x12\x14\n\x0cingest_epoch\x18\r \x01(\x04\x12\x12\n\nlast_order\x18\x0e \x01(\x04\x12\x19\n\x11open_question_ids\x18\x0f \x03(\x04\x12\x1b\n\x13last_frame_sequence\x18\x10 \x01(\x04\"z\n\nForgetPlan\x12\x17\n\x0f\x66rame_sequences\x18\x01 \x03(\x04\x12\x15\n\rcaption_clips\x18\x02 \x03(\r\x12\r\n\x05\x62\x61tch\x18\x03 \x01(\x04\x12\x15\n\rcoming_tokens\x18\x04 \x01(\r\x12\x16\n\x0eledger_version\x18\x05 \x01(\t\"\x90\x02\n\rCommitRequest\x12\x11\n\tstream_id\x18\x01 \x01(\t\x12%\n\x04head\x18\x02 \x01(\x0b\x32\x17.livestar.v1.StreamHead\x12.\n\x10\x63hanged_segments\x18\x03 \x03(\x0b\x32\x14.livestar.v1.Segment\x12\x16\n\x0eremoved_orders\x18\x04 \x03(\x04\x12+\n\x0bkept_frames\x18\x05 \x03(\x0b\x32\x16.livestar.v1.KeptFrame\x12\x0f\n\x07replace\x18\x06 \x01(\x08\x12(\n\x06\x65vents\x18\x07 \x03(\x0b\x32\x18.livestar.v1.StreamEvent\x12\x15\n\rcoming_tokens\x18\x08 \x01(\r\"F\n\x0e\x43ommitResponse\x12\r\n\x05\x62\x61tch\x18\x01 \x01(\x04\x12%\n\x04plan\x18\x02 \x01(\x0b\x32\x17.livestar.v1.ForgetPlan\"/\n\x0bLoadRequest\x12\x11\n\tstream_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\"\x96\x01\n\x0cLoadResponse\x12\'\n\x04head\x18\x01 \x01(\x0b\x32\x17.livestar.v1.StreamHeadH\x00\x12\'\n\x07segment\x18\x02 \x01(\x0b\x32\x14.livestar.v1.SegmentH\x00\x12,\n\nkept_frame\x18\x03 \x01(\x0b\x32\x16.livestar.v1.KeptFrameH\x00\x42\x06\n\x04part\"7\n\x0bPlanRequest\x12\x11\n\tstream_id\x18\x01 \x01(\t\x12\x15\n\rcoming_tokens\x18\x02 \x01(\r\"5\n\x0cPlanResponse\x12%\n\x04plan\x18\x01 \x01(\x0b\x32\x17.livestar.v1.ForgetPlan\"(\n\x13\x46orgetStreamRequest\x12\x11\n\tstream_id\x18\x01 \x01(\t\"\x16\n\x14\x46orgetStreamResponse*x\n\x0bSegmentKind\x12\x1c\n\x18SEGMENT_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15SEGMENT_KIND_PREAMBLE\x10\x01\x12\x16\n\x12SEGMENT_KIND_FRAME\x10\x02\x12\x18\n\x14SEGMENT_KIND_CAPTION\x10\x03\x32\xa3\x02\n\rMemoryService\x12\x41\n\x06\x43ommit\x12\x1a.livestar.v1.CommitRequest\x1a\x1b.livestar.v1.CommitResponse\x12=\n\x04Load\x12\x18.livestar.v1.LoadRequest\x1a\x19.livestar.v1.LoadResponse0\x01\x12;\n\x04Plan\x12\x18.livestar.v1.PlanRequest\x1a\x19.livestar.v1.PlanResponse\x12S\n\x0c\x46orgetStream\x12 .livestar.v1.ForgetStreamRequest\x1a!.livestar.v1.ForgetStreamResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'livestar.api.v1.memory_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SEGMENTKIND']._serialized_start=1993
-  _globals['_SEGMENTKIND']._serialized_end=2113
+  _globals['_SEGMENTKIND']._serialized_start=2092
+  _globals['_SEGMENTKIND']._serialized_end=2212
   _globals['_SEGMENT']._serialized_start=94
   _globals['_SEGMENT']._serialized_end=263
   _globals['_KEPTFRAME']._serialized_start=265
   _globals['_KEPTFRAME']._serialized_end=337
   _globals['_CHANNELSTATE']._serialized_start=340
-  _globals['_CHANNELSTATE']._serialized_end=603
-  _globals['_HELDCAPTION']._serialized_start=605
-  _globals['_HELDCAPTION']._serialized_end=689
-  _globals['_CHAINSTATE']._serialized_start=691
-  _globals['_CHAINSTATE']._serialized_end=757
-  _globals['_CHAINTURN']._serialized_start=759
-  _globals['_CHAINTURN']._serialized_end=789
-  _globals['_STREAMHEAD']._serialized_start=792
-  _globals['_STREAMHEAD']._serialized_end=1164
-  _globals['_FORGETPLAN']._serialized_start=1166
-  _globals['_FORGETPLAN']._serialized_end=1264
-  _globals['_COMMITREQUEST']._serialized_start=1267
-  _globals['_COMMITREQUEST']._serialized_end=1539
-  _globals['_COMMITRESPONSE']._serialized_start=1541
-  _globals['_COMMITRESPONSE']._serialized_end=1611
-  _globals['_LOADREQUEST']._serialized_start=1613
-  _globals['_LOADREQUEST']._serialized_end=1660
-  _globals['_LOADRESPONSE']._serialized_start=1663
-  _globals['_LOADRESPONSE']._serialized_end=1813
-  _globals['_PLANREQUEST']._serialized_start=1815
-  _globals['_PLANREQUEST']._serialized_end=1870
-  _globals['_PLANRESPONSE']._serialized_start=1872
-  _globals['_PLANRESPONSE']._serialized_end=1925
-  _globals['_FORGETSTREAMREQUEST']._serialized_start=1927
-  _globals['_FORGETSTREAMREQUEST']._serialized_end=1967
-  _globals['_FORGETSTREAMRESPONSE']._serialized_start=1969
-  _globals['_FORGETSTREAMRESPONSE']._serialized_end=1991
-  _globals['_MEMORYSERVICE']._serialized_start=2116
-  _globals['_MEMORYSERVICE']._serialized_end=2407
+  _globals['_CHANNELSTATE']._serialized_end=622
+  _globals['_HELDCAPTION']._serialized_start=624
+  _globals['_HELDCAPTION']._serialized_end=708
+  _globals['_CHAINSTATE']._serialized_start=710
+  _globals['_CHAINSTATE']._serialized_end=776
+  _globals['_CHAINTURN']._serialized_start=778
+  _globals['_CHAINTURN']._serialized_end=808
+  _globals['_STREAMHEAD']._serialized_start=811
+  _globals['_STREAMHEAD']._serialized_end=1239
+  _globals['_FORGETPLAN']._serialized_start=1241
+  _globals['_FORGETPLAN']._serialized_end=1363
+  _globals['_COMMITREQUEST']._serialized_start=1366
+  _globals['_COMMITREQUEST']._serialized_end=1638
+  _globals['_COMMITRESPONSE']._serialized_start=1640
+  _globals['_COMMITRESPONSE']._serialized_end=1710
+  _globals['_LOADREQUEST']._serialized_start=1712
+  _globals['_LOADREQUEST']._serialized_end=1759
+  _globals['_LOADRESPONSE']._serialized_start=1762
+  _globals['_LOADRESPONSE']._serialized_end=1912
+  _globals['_PLANREQUEST']._serialized_start=1914
+  _globals['_PLANREQUEST']._serialized_end=1969
+  _globals['_PLANRESPONSE']._serialized_start=1971
+  _globals['_PLANRESPONSE']._serialized_end=2024
+  _globals['_FORGETSTREAMREQUEST']._serialized_start=2026
+  _globals['_FORGETSTREAMREQUEST']._serialized_end=2066
+  _globals['_FORGETSTREAMRESPONSE']._serialized_start=2068
+  _globals['_FORGETSTREAMRESPONSE']._serialized_end=2090
+  _globals['_MEMORYSERVICE']._serialized_start=2215
+  _globals['_MEMORYSERVICE']._serialized_end=2506
 # @@protoc_insertion_point(module_scope)

@@ -144,6 +144,7 @@ class ChannelState(_message.Message):
     SPOKE_PTS_NS_FIELD_NUMBER: _builtins.int
     EXCEEDED_FIELD_NUMBER: _builtins.int
     ASKED_FIELD_NUMBER: _builtins.int
+    CANCELLED_FIELD_NUMBER: _builtins.int
     channel: _builtins.str
     """Name within the stream."""
     kind: _common_pb2.ChannelKind.ValueType
@@ -156,6 +157,8 @@ class ChannelState(_message.Message):
     """The previous frame exceeded the threshold and the gate stayed silent."""
     asked: _builtins.bool
     """Nothing has been tried to say yet."""
+    cancelled: _builtins.bool
+    """What it is saying was cancelled; forgotten at the next frame."""
     @_builtins.property
     def prompt_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Ids between the trunk and the caption; empty for the narration."""
@@ -180,10 +183,11 @@ class ChannelState(_message.Message):
         spoke_pts_ns: _builtins.int | None = ...,
         exceeded: _builtins.bool = ...,
         asked: _builtins.bool = ...,
+        cancelled: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_spoke_pts_ns", b"_spoke_pts_ns", "gate", b"gate", "held", b"held", "spoke_pts_ns", b"spoke_pts_ns"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_spoke_pts_ns", b"_spoke_pts_ns", "asked", b"asked", "channel", b"channel", "exceeded", b"exceeded", "gate", b"gate", "held", b"held", "kind", b"kind", "prompt_ids", b"prompt_ids", "spoke_pts_ns", b"spoke_pts_ns", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_spoke_pts_ns", b"_spoke_pts_ns", "asked", b"asked", "cancelled", b"cancelled", "channel", b"channel", "exceeded", b"exceeded", "gate", b"gate", "held", b"held", "kind", b"kind", "prompt_ids", b"prompt_ids", "spoke_pts_ns", b"spoke_pts_ns", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__spoke_pts_ns: _TypeAlias = _typing.Literal["spoke_pts_ns"]  # noqa: Y015
     _WhichOneofArgType__spoke_pts_ns: _TypeAlias = _typing.Literal["_spoke_pts_ns", b"_spoke_pts_ns"]  # noqa: Y015
@@ -299,6 +303,8 @@ class StreamHead(_message.Message):
     MODEL_ID_FIELD_NUMBER: _builtins.int
     INGEST_EPOCH_FIELD_NUMBER: _builtins.int
     LAST_ORDER_FIELD_NUMBER: _builtins.int
+    OPEN_QUESTION_IDS_FIELD_NUMBER: _builtins.int
+    LAST_FRAME_SEQUENCE_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
     """Epoch of the decoder lease that wrote it, from 1; 0 when nothing was ever committed."""
     batch: _builtins.int
@@ -321,6 +327,8 @@ class StreamHead(_message.Message):
     """Highest epoch of the ingest lease of which a frame was settled."""
     last_order: _builtins.int
     """The last segment order that was given out."""
+    last_frame_sequence: _builtins.int
+    """Sequence of the last frame that was decided: later settled ones were dropped or lost; 0 before the first."""
     @_builtins.property
     def channels(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChannelState]:
         """Channels, the narration first."""
@@ -332,6 +340,10 @@ class StreamHead(_message.Message):
     @_builtins.property
     def settings(self) -> _common_pb2.WatchSettings:
         """How the stream is watched, every field set."""
+
+    @_builtins.property
+    def open_question_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Questions that were taken and have no answer yet, rising."""
 
     def __init__(
         self,
@@ -350,10 +362,12 @@ class StreamHead(_message.Message):
         model_id: _builtins.str = ...,
         ingest_epoch: _builtins.int = ...,
         last_order: _builtins.int = ...,
+        open_question_ids: _abc.Iterable[_builtins.int] | None = ...,
+        last_frame_sequence: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["settings", b"settings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "captured_at_ns", b"captured_at_ns", "chains", b"chains", "channels", b"channels", "clip", b"clip", "decided_pts_ns", b"decided_pts_ns", "decided_sequence", b"decided_sequence", "epoch", b"epoch", "event_sequence", b"event_sequence", "ingest_epoch", b"ingest_epoch", "last_order", b"last_order", "last_question_id", b"last_question_id", "model_id", b"model_id", "settings", b"settings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "captured_at_ns", b"captured_at_ns", "chains", b"chains", "channels", b"channels", "clip", b"clip", "decided_pts_ns", b"decided_pts_ns", "decided_sequence", b"decided_sequence", "epoch", b"epoch", "event_sequence", b"event_sequence", "ingest_epoch", b"ingest_epoch", "last_frame_sequence", b"last_frame_sequence", "last_order", b"last_order", "last_question_id", b"last_question_id", "model_id", b"model_id", "open_question_ids", b"open_question_ids", "settings", b"settings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -369,10 +383,13 @@ class ForgetPlan(_message.Message):
     CAPTION_CLIPS_FIELD_NUMBER: _builtins.int
     BATCH_FIELD_NUMBER: _builtins.int
     COMING_TOKENS_FIELD_NUMBER: _builtins.int
+    LEDGER_VERSION_FIELD_NUMBER: _builtins.int
     batch: _builtins.int
     """The batch after which the ledger was as the plan assumes."""
     coming_tokens: _builtins.int
     """Tokens that were counted as coming."""
+    ledger_version: _builtins.str
+    """Digest of the ledger that it was made for (memory/ledger.py, Ledger.version): the engine uses it for that ledger only."""
     @_builtins.property
     def frame_sequences(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Sequences of frames, rising."""
@@ -388,10 +405,11 @@ class ForgetPlan(_message.Message):
         caption_clips: _abc.Iterable[_builtins.int] | None = ...,
         batch: _builtins.int = ...,
         coming_tokens: _builtins.int = ...,
+        ledger_version: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "caption_clips", b"caption_clips", "coming_tokens", b"coming_tokens", "frame_sequences", b"frame_sequences"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "caption_clips", b"caption_clips", "coming_tokens", b"coming_tokens", "frame_sequences", b"frame_sequences", "ledger_version", b"ledger_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
