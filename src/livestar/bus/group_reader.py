@@ -97,8 +97,11 @@ class GroupReader(Generic[MessageT]):
         for key in self._streams:
             await self._bus.join(key, self._settings.group)
 
-    async def read(self) -> list[Delivery[MessageT]]:
+    async def read(self, *, block_s: float | None = None) -> list[Delivery[MessageT]]:
         """The next messages: left behind by others first, then new ones; empty when none came within `block_s`.
+
+        Args:
+            block_s: instead of the settings' one; 0 does not wait.
 
         Raises:
             Unavailable: the bus is away.
@@ -110,7 +113,7 @@ class GroupReader(Generic[MessageT]):
                 self._settings.group,
                 self._settings.consumer,
                 count=self._settings.count,
-                block_s=self._settings.block_s,
+                block_s=self._settings.block_s if block_s is None else block_s,
             )
         return [delivery for entry in entries if (delivery := await self._delivery(entry))]
 

@@ -29,7 +29,7 @@ from typing import Generic
 from livestar.bus import keys
 from livestar.core.backoff import Backoff
 from livestar.core.errors import LiveStarError
-from livestar.obs import Health, Metrics, ObservabilityEndpoint, Tracing, configure_logs
+from livestar.obs import Health, Metrics, ObservabilityEndpoint, Page, Tracing, configure_logs
 from livestar.rpc import RpcServer
 from livestar.service.settings import SettingsT, settings_or_exit
 
@@ -55,6 +55,7 @@ class Process(Generic[SettingsT]):
         settings: how it runs.
         metrics: its metrics.
         health: whether it can work.
+        pages: what its HTTP port serves beside those, by prefix; fill it before `serving`.
         http_address: `host:port` of /metrics, /healthz and /readyz, as others reach it; empty before `run`.
     """
 
@@ -64,6 +65,7 @@ class Process(Generic[SettingsT]):
         self.http_address = ""
         self.metrics = Metrics(name)
         self.health = Health()
+        self.pages: dict[str, Page] = {}
         self._stopping = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._failed: BaseException | None = None
@@ -165,7 +167,11 @@ class Process(Generic[SettingsT]):
             loop.add_signal_handler(signum, self.stop)
         try:
             async with ObservabilityEndpoint(
-                self.metrics, self.health, host=self.settings.host, port=self.settings.http_port
+                self.metrics,
+                self.health,
+                host=self.settings.host,
+                port=self.settings.http_port,
+                pages=self.pages,
             ) as endpoint:
                 self.http_address = self.settings.advertised(endpoint.port)
                 await self._to_its_end(asyncio.ensure_future(serve(self)))
