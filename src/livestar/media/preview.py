@@ -6,6 +6,7 @@ frames that were decoded for sampling are scaled down and encoded with x264's fa
 
 from __future__ import annotations
 
+from contextlib import suppress
 from fractions import Fraction
 from itertools import islice, pairwise
 from types import TracebackType
@@ -13,6 +14,7 @@ from typing import Self
 
 import av
 from av.container import OutputContainer
+from av.error import InvalidDataError
 from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -67,7 +69,8 @@ class Preview:
             return
         self._flush()
         self._waiting.append(packet)
-        self._copies = len(self._waiting) <= MAX_WAITING
+        if len(self._waiting) > MAX_WAITING:
+            self._encode_from_now()
 
     def frame(self, frame: VideoFrame, time: Fraction) -> None:
         """The next frame, in the order of presentation, `time` seconds from the source's first one."""
@@ -113,12 +116,13 @@ class Preview:
             self._segment = _Segment.copying(self._playlist, self._stream, time)
         if self._segment is None:
             return
-        if elapsed > MAX_SEGMENT_S:
-            self._encode_from_now()
-            return
         shift = round((anchor + self._base + SHIFT_S) / self._tick)
         packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
-        self._segment.mux(packet, dts=dts, time=time)
+        # A damaged packet cannot be copied.
+        with suppress(InvalidDataError):
+            self._segment.mux(packet, dts=dts, time=time)
+        if elapsed > MAX_SEGMENT_S:
+            self._encode_from_now()
 
     def _encode_from_now(self) -> None:
         # Frames come out of the decoder after the packets: what was copied is not shown twice.
