@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from livestar.api.v1 import common_pb2, events_pb2, ingest_pb2
@@ -23,6 +21,7 @@ from livestar.obs import TRACEPARENT, current_traceparent, span
 from livestar.rpc import error_info
 from services.ingest.inbox import Ended, Inbox, Taken
 from services.ingest.metrics import IngestMetrics
+from services.ingest.preview_pages import PreviewPages
 from services.ingest.reader import Counts, Plan, Reader
 from services.ingest.settings import IngestSettings
 from services.ingest.window import Window
@@ -31,6 +30,9 @@ log = logging.getLogger("livestar.ingest")
 
 MAX_SHARD_ENTRIES = 8192
 """Far above what may be under way: vision removes what it has finished."""
+
+FORMATS: dict[str, ImageKind] = {"jpeg": "JPEG", "png": "PNG"}
+WIRE_FORMATS = {"JPEG": common_pb2.IMAGE_FORMAT_JPEG, "PNG": common_pb2.IMAGE_FORMAT_PNG}
 
 CLOSES_AS = {
     events_pb2.END_REASON_SOURCE_ENDED: common_pb2.STREAM_STATE_ENDED,
@@ -53,7 +55,7 @@ class Surroundings:
     policy: SourcePolicy
     settings: IngestSettings
     metrics: IngestMetrics
-    previews: Path | None
+    previews: PreviewPages | None
     frame_size: Callable[[], Awaitable[int]]
 
 
@@ -98,7 +100,9 @@ class Capture:
 
     def note(self, info: common_pb2.StreamInfo) -> None:
         """What the registry says now."""
-        if info.state == common_pb2.STREAM_STATE_STOPPING and not self._stopping:
+        if info.state in FINAL:
+            self.leave()
+        elif info.state == common_pb2.STREAM_STATE_STOPPING and not self._stopping:
             self.stop()
         if self._window.settle(info.decided_sequence):
             self._news.set()
@@ -113,12 +117,6 @@ class Capture:
     def num_in_flight(self) -> int:
         """Frames under way."""
         return len(self._window)
-
-    @property
-    def preview(self) -> Path | None:
-        """Folder of its preview."""
-        previews = self._around.previews
-        return previews / self.stream if previews else None
 
     def describe(self) -> ingest_pb2.Capture:
         """For people and programs."""
@@ -189,30 +187,32 @@ class Capture:
         around, spec = self._around, self._spec
         await self._move(common_pb2.STREAM_STATE_STARTING)
         admitted = around.policy.admit(await around.registry.source(self.stream))
-        kind: ImageKind = "PNG" if around.settings.image_format == "png" else "JPEG"
-        preview = self.preview
-        if preview:
-            shutil.rmtree(preview, ignore_errors=True)
-            preview.mkdir(parents=True)
+        while not (side := await around.frame_size()) and not (self._leaving or self._stopping):
+            self._news.clear()
+            await self._wait(around.settings.reconcile_s)
+            self.keeper.check()
+        previews, kind = around.previews, FORMATS[around.settings.image_format]
         plan = Plan(
             admitted,
             spec.fps,
             spec.pace,
             spec.loop,
-            await around.frame_size(),
+            side,
             kind,
-            self._pts_ns if self._resumes else None,
-            around.settings.source_timeout_s,
-            around.settings.reconnect_s,
-            preview,
-            around.settings.preview_segments,
+            after_pts_ns=self._pts_ns if self._resumes else None,
+            timeout_s=around.settings.source_timeout_s,
+            reconnect_s=around.settings.reconnect_s,
+            preview=previews.begin(self.stream) if previews else None,
+            preview_segments=around.settings.preview_segments,
+            watched=(lambda: previews.watched(self.stream)) if previews else lambda: False,
         )
+        if self._leaving or self._stopping:
+            return
         reader = Reader(plan, self._inbox, around.metrics)
         self._counts = reader.counts
         reader.start(self.stream)
 
     async def _publish_frame(self, frame: Taken, dropped: int, *, broke: bool) -> None:
-        settings = self._around.settings
         message = events_pb2.FrameCaptured(
             pts_ns=max(frame.pts_ns, self._pts_ns),
             captured_at_ns=frame.captured_at_ns,
@@ -221,9 +221,7 @@ class Capture:
             source_width=frame.source_size[0],
             source_height=frame.source_size[1],
             image=common_pb2.Image(
-                format=common_pb2.IMAGE_FORMAT_PNG
-                if settings.image_format == "png"
-                else common_pb2.IMAGE_FORMAT_JPEG,
+                format=WIRE_FORMATS[FORMATS[self._around.settings.image_format]],
                 width=frame.side,
                 height=frame.side,
                 data=frame.data,

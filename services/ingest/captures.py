@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
 import time
 
 from livestar.api.v1 import common_pb2, ingest_pb2
@@ -111,6 +110,7 @@ class Captures:
         return not self._leaving and len(self._captures) < self._around.settings.max_streams
 
     async def _reconcile(self) -> None:
+        before = set(self._captures)
         infos = await self._around.registry.unfinished()
         now_s = time.monotonic()
         for info in infos:
@@ -121,7 +121,7 @@ class Captures:
                 await self._take(info)
         known = {info.spec.stream_id for info in infos}
         for stream, capture in self._captures.items():
-            if stream not in known:
+            if stream in before and stream not in known:
                 # Deleted, or made final by somebody else.
                 capture.leave()
         self._not_before_s = {s: at for s, at in self._not_before_s.items() if s in known}
@@ -150,22 +150,21 @@ class Captures:
             self._captures[stream] = capture = Capture(info, keeper, self._around)
             log.info("captures", extra={"epoch": keeper.epoch, "after_sequence": capture.sequence})
             self._tasks[stream] = task = asyncio.create_task(capture.run(), name=f"capture {stream}")
-        task.add_done_callback(lambda done: self._ended(stream, capture, done))
+        task.add_done_callback(lambda done: self._ended(stream, done))
 
-    def _ended(self, stream: StreamId, capture: Capture, task: asyncio.Task[None]) -> None:
+    def _ended(self, stream: StreamId, task: asyncio.Task[None]) -> None:
         self._captures.pop(stream, None)
         self._tasks.pop(stream, None)
         self._not_before_s[stream] = time.monotonic() + RETRY_S
         if not task.cancelled() and (error := task.exception()):
             with about(stream=stream):
                 log.error("capturing failed: %s", error, exc_info=error)
-        if preview := capture.preview:
-            keep_s = self._around.settings.preview_keep_s
-            asyncio.get_running_loop().call_later(keep_s, self._sweep, stream, preview)
+        keep_s = self._around.settings.preview_keep_s
+        asyncio.get_running_loop().call_later(keep_s, self._sweep, stream)
 
-    def _sweep(self, stream: StreamId, preview: object) -> None:
-        if stream not in self._captures:
-            shutil.rmtree(str(preview), ignore_errors=True)
+    def _sweep(self, stream: StreamId) -> None:
+        if self._around.previews and stream not in self._captures:
+            self._around.previews.remove(stream)
 
     def _measure(self) -> None:
         captures, metrics = self._captures.values(), self._around.metrics

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from livestar.api.v1 import vision_pb2, vision_pb2_grpc
 from livestar.bus import Directory
 from livestar.core.errors import LiveStarError
 from livestar.rpc import Channels
 
-PAUSE_S = 0.25
-
 
 class FrameSize:
-    """Side in pixels, as an awaitable function; asked for once.
+    """Side in pixels, as an awaitable function; asks until it is told.
 
     Args:
         told: the setting; 0: ask.
@@ -27,11 +23,9 @@ class FrameSize:
         self._rpc = rpc
 
     async def __call__(self) -> int:
-        """The side; waits for a vision service as long as there is none."""
-        while not self._side:
+        """The side; 0: there is no vision service yet."""
+        if not self._side:
             self._side = await self._asked()
-            if not self._side:
-                await asyncio.sleep(PAUSE_S)
         return self._side
 
     async def _asked(self) -> int:

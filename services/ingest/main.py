@@ -26,13 +26,16 @@ from services.ingest.settings import IngestSettings
 async def serve(process: Process[IngestSettings]) -> None:
     """One ingest process, from its start to its end."""
     settings = process.settings
-    with _previews(settings) as previews:
+    with _preview_folder(settings) as folder:
         async with RedisLink(settings.redis_url.get_secret_value()) as link, Channels(process.metrics) as rpc:
             await process.wait_for("redis", link.check)
             process.spawn(process.keep_checking("redis", link.check), "redis")
             server = process.rpc_server()
             directory = Directory(link)
             policy = SourcePolicy(settings.roots, settings.schemes)
+            previews = PreviewPages(folder) if folder else None
+            if previews:
+                process.pages["/preview/"] = previews
             around = Surroundings(
                 RedisStreams(link),
                 RedisRegistry(link),
@@ -43,8 +46,6 @@ async def serve(process: Process[IngestSettings]) -> None:
                 previews,
                 FrameSize(settings.frame_size, directory, rpc),
             )
-            if previews:
-                process.pages["/preview/"] = PreviewPages(previews)
             owner = f"ingest-{uuid.uuid4().hex[:12]}"
             captures = Captures(around, owner=owner)
             server.add(
@@ -63,7 +64,7 @@ async def serve(process: Process[IngestSettings]) -> None:
 
 
 @contextmanager
-def _previews(settings: IngestSettings) -> Iterator[Path | None]:
+def _preview_folder(settings: IngestSettings) -> Iterator[Path | None]:
     """The folder for previews; a temporary one goes at the end."""
     if not settings.preview:
         yield None

@@ -65,9 +65,7 @@ def shown(folder: Path) -> list[tuple[int, float]]:
 
 
 def clip(name: str = "clip.mp4", *, gop: int = 25, frames: int = 100, b_frames: int = 0, **more: int) -> Clip:
-    return Clip(
-        name, tuple(range(0, frames * 512, 512)), TICK, b_frames=b_frames, keyframe_every=gop, **more
-    )
+    return Clip(name, tuple(range(0, frames * 512, 512)), TICK, b_frames=b_frames, keyframe_every=gop, **more)
 
 
 @pytest.mark.parametrize("b_frames", [0, 2])

@@ -6,6 +6,7 @@ frames that were decoded for sampling are scaled down and encoded with x264's fa
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from fractions import Fraction
 from itertools import islice, pairwise
@@ -46,15 +47,23 @@ class Preview:
         playlist: goes on from whatever was fed before.
         stream: the source's.
         base: seconds of the stream at the source's first frame.
+        watched: whether somebody looks; what would have to be encoded is left out while nobody does.
 
     Every method raises OSError or FFmpegError when the disk is full: then close it and go on without.
     """
 
-    def __init__(self, playlist: RollingPlaylist, stream: VideoStream, base: Fraction) -> None:
+    def __init__(
+        self,
+        playlist: RollingPlaylist,
+        stream: VideoStream,
+        base: Fraction,
+        watched: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._playlist = playlist
         self._stream = stream
         self._tick = stream.time_base or CLOCK
         self._base = base
+        self._watched = watched
         self._copies = _copyable(stream)
         self._anchor: Fraction | None = None
         self._waiting: list[Packet[VideoStream]] = []
@@ -114,6 +123,7 @@ class Preview:
         if packet.is_keyframe and elapsed >= SEGMENT_S:
             self._finish(time)
             self._segment = _Segment.copying(self._playlist, self._stream, time)
+            elapsed = Fraction(0)
         if self._segment is None:
             return
         shift = round((anchor + self._base + SHIFT_S) / self._tick)
@@ -136,6 +146,9 @@ class Preview:
         if self._behind is not None and time <= self._behind:
             return
         self._behind = None
+        if not self._watched():
+            self._finish(None)
+            return
         if self._last is not None and not 0 < time - self._last <= MAX_STEP_S:
             self._finish(None)
         elif self._last is not None and time - self._last < Fraction(95, 100 * MAX_FPS):

@@ -29,6 +29,9 @@ from livestar.media.timeline import Timeline
 MAX_ROUNDING_S = Fraction(1, 1000)
 """The coarsest rounding of a pts that sampling makes up for: that of Matroska's and RTMP's millisecond clock."""
 
+SEEK_MARGIN_S = 10
+"""A transport stream is sought by its bytes and may land behind the next keyframe: so much is read for safety."""
+
 FALLBACK_FPS = Fraction(25)
 """Places frames without a pts when the source gives no frame rate either."""
 
@@ -187,8 +190,9 @@ class VideoSource:
             yield SampledFrame(FrameNumber(number), round(time * 1_000_000_000), upright_rgb(frame), slot)
 
     def _seek(self, to_s: Fraction, timeline: Timeline) -> None:
-        """Goes to the last keyframe before, if the source can; `timeline` keeps counting from the first frame."""
-        if self._first is None or self._first.pts is None:
+        """Goes to a keyframe before, if the source can; `timeline` keeps counting from the first frame."""
+        to_s -= SEEK_MARGIN_S
+        if to_s <= 0 or self._first is None or self._first.pts is None:
             return
         try:
             self._container.seek(self._first.pts + int(to_s / self._tick), stream=self.stream)
