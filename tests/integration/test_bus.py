@@ -204,3 +204,15 @@ async def test_lag_is_counted_where_redis_does_not_know_it(redis_link: RedisLink
     await redis_link.execute("XDEL", "k", ids[2])
     await bus.read_group(["k"], "g", "c", count=1, block_s=NOW)
     assert await bus.backlog("k", "g") == Backlog(waiting=2, pending=1)
+
+
+async def test_what_is_removed_is_gone_for_everybody(bus: Bus) -> None:
+    await bus.join("k", "g")
+    ids = await publish(bus, "k", b"1", b"2", b"3")
+    await bus.read_group(["k"], "g", "c", count=2, block_s=NOW)
+    await bus.ack("k", "g", ids[0])
+    assert await bus.remove("k", ids[0], "1-1") == 1
+    assert await bus.remove("k", ids[0]) == 0
+    assert await bus.remove("none", ids[0]) == 0
+    assert payloads(await bus.read({"k": START}, count=9, block_s=NOW)) == [b"2", b"3"]
+    assert await bus.backlog("k", "g") == Backlog(waiting=1, pending=1)

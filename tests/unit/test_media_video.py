@@ -11,6 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
 from fakes.video import (
     CLIPS,
@@ -199,3 +202,58 @@ def test_closing_ends_the_frames(ten_minutes: Path) -> None:
 def test_fps_is_positive(ten_minutes: Path, fps: float) -> None:
     with VideoSource.open(ten_minutes) as source, pytest.raises(ValueError, match="fps"):
         source.frames(fps)
+
+
+@pytest.mark.parametrize("name", ["begun.mp4", "begun.ts", "begun.h264"])
+@pytest.mark.parametrize("from_s", [Fraction(1, 3), Fraction(13, 3), 16, Fraction(50, 3), 60])
+def test_beginning_later_gives_what_would_have_come(tmp_path: Path, name: str, from_s: Fraction) -> None:
+    """By seeking where the source can (every 12th frame is a keyframe), by reading on where it cannot."""
+    tick = Fraction(1, 30) if name.endswith("h264") else CLOCK_90K
+    step = 1 if name.endswith("h264") else 3000
+    path = write_clip(steady(name, 600, step=step, tick=tick, b_frames=2), tmp_path)
+    with VideoSource.open(path) as source:
+        whole = [(s.slot, s.pts_ns, read_number(s.rgb)) for s in source.frames(3)]
+    with VideoSource.open(path) as source:
+        later = [(s.slot, s.pts_ns, read_number(s.rgb)) for s in source.frames(3, from_s=Fraction(from_s))]
+    assert later == [sample for sample in whole if sample[0] >= from_s * 3]
+    assert len(later) == max(0, 60 - from_s * 3)
+
+
+def test_a_tap_sees_every_packet_and_every_frame(tmp_path: Path) -> None:
+    path = write_clip(steady("tapped.mp4", 60, step=512, tick=Fraction(1, 12_800), b_frames=2), tmp_path)
+
+    class Tap:
+        packets = 0
+        times: list[Fraction] = []  # noqa: RUF012
+
+        def packet(self, packet: Packet[VideoStream]) -> None:
+            assert packet.size
+            self.packets += 1
+
+        def frame(self, frame: VideoFrame, time: Fraction) -> None:
+            assert frame.width == 32
+            self.times.append(time)
+
+    tap = Tap()
+    with VideoSource.open(path, tap=tap) as source:
+        list(source.frames(1))
+    assert tap.packets == 60
+    assert tap.times == [Fraction(k, 25) for k in range(60)]
+
+
+def test_what_a_tap_raises_ends_the_reading(tmp_path: Path) -> None:
+    path = write_clip(steady("tapped.mp4", 60, step=512, tick=Fraction(1, 12_800)), tmp_path)
+
+    class Enough(Exception):
+        pass
+
+    class Tap:
+        def packet(self, packet: Packet[VideoStream]) -> None:
+            pass
+
+        def frame(self, _: VideoFrame, time: Fraction) -> None:
+            if time >= 1:
+                raise Enough
+
+    with VideoSource.open(path, tap=Tap()) as source, pytest.raises(Enough):
+        list(source.frames(25))

@@ -126,6 +126,10 @@ class Bus(Protocol):
         """Takes entries off the pending list; returns how many were on it."""
         ...
 
+    async def remove(self, key: str, *entry_ids: str) -> int:
+        """Drops entries from the stream, for all groups; returns how many were there. Acknowledge them first."""
+        ...
+
     async def claim_idle(
         self, key: str, group: str, consumer: str, *, min_idle_s: float, count: int
     ) -> list[Entry]:

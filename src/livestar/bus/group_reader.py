@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -25,8 +25,10 @@ class GroupSettings:
         block_s: longest wait for the first one.
         max_deliveries: an entry that was handed out so often without being acknowledged is dead.
         min_idle_s: an entry unacknowledged for so long is taken over: more than handling one ever takes.
-        claim_every_s: how often to look for such entries.
+        claim_every_s: how often to look for such entries, while there are none.
+        claim_count: most entries to take over at once. One: an entry that kills its reader takes no other with it.
         max_dead: dead letters kept.
+        remove_acked: drop entries from the stream once they are acknowledged: nobody else reads them.
     """
 
     group: str
@@ -36,7 +38,9 @@ class GroupSettings:
     max_deliveries: int = 4
     min_idle_s: float = 10.0
     claim_every_s: float = 2.0
+    claim_count: int = 16
     max_dead: int = 1000
+    remove_acked: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,10 @@ class Delivery(Generic[MessageT]):
         return self.entry.headers.get(TRACEPARENT)
 
 
+async def _ignore(entry: Entry, reason: str) -> None:
+    pass
+
+
 class GroupReader(Generic[MessageT]):
     """Reads some streams as a member of a group.
 
@@ -67,7 +75,7 @@ class GroupReader(Generic[MessageT]):
         streams: keys of the streams.
         parse: bytes to message; raises whatever it likes when the bytes are none.
         settings: how to read.
-        on_dead: told the reason ("unreadable" or "given_up") of every dead letter, for a counter.
+        on_dead: told every dead letter and why ("unreadable" or "given_up"), before it is acknowledged: at least once.
     """
 
     def __init__(
@@ -76,7 +84,7 @@ class GroupReader(Generic[MessageT]):
         streams: Sequence[str],
         parse: Callable[[bytes], MessageT],
         settings: GroupSettings,
-        on_dead: Callable[[str], None] = lambda _: None,
+        on_dead: Callable[[Entry, str], Awaitable[None]] = _ignore,
     ) -> None:
         self._bus = bus
         self._streams = tuple(streams)
@@ -90,8 +98,11 @@ class GroupReader(Generic[MessageT]):
         for key in self._streams:
             await self._bus.join(key, self._settings.group)
 
-    async def read(self) -> list[Delivery[MessageT]]:
+    async def read(self, *, block_s: float | None = None) -> list[Delivery[MessageT]]:
         """The next messages: left behind by others first, then new ones; empty when none came within `block_s`.
+
+        Args:
+            block_s: instead of the settings' one; 0 does not wait.
 
         Raises:
             Unavailable: the bus is away.
@@ -103,7 +114,7 @@ class GroupReader(Generic[MessageT]):
                 self._settings.group,
                 self._settings.consumer,
                 count=self._settings.count,
-                block_s=self._settings.block_s,
+                block_s=self._settings.block_s if block_s is None else block_s,
             )
         return [delivery for entry in entries if (delivery := await self._delivery(entry))]
 
@@ -117,10 +128,10 @@ class GroupReader(Generic[MessageT]):
         for delivery in deliveries:
             by_stream.setdefault(delivery.entry.key, []).append(delivery.entry.id)
         for key, ids in by_stream.items():
-            await self._bus.ack(key, self._settings.group, *ids)
+            await self._ack(key, *ids)
 
     async def bury(self, entry: Entry, reason: str) -> None:
-        """Moves an entry to the dead letters: copied first, then acknowledged.
+        """Moves an entry to the dead letters: copied first, then told, then acknowledged.
 
         Raises:
             Unavailable: the bus is away; the entry will come again.
@@ -132,27 +143,35 @@ class GroupReader(Generic[MessageT]):
             maxlen=self._settings.max_dead,
             headers=headers,
         )
-        await self._bus.ack(entry.key, self._settings.group, entry.id)
-        self._on_dead(reason)
+        await self._on_dead(entry, reason)
+        await self._ack(entry.key, entry.id)
 
     async def leave(self) -> None:
         """Takes this member out of the group where it has nothing pending."""
         for key in self._streams:
             await self._bus.leave(key, self._settings.group, self._settings.consumer)
 
+    async def _ack(self, key: str, *ids: str) -> None:
+        await self._bus.ack(key, self._settings.group, *ids)
+        if self._settings.remove_acked:
+            await self._bus.remove(key, *ids)
+
     async def _left_behind(self) -> list[Entry]:
         if time.monotonic() < self._claim_at_s:
             return []
         found: list[Entry] = []
         for key in self._streams:
-            found += await self._bus.claim_idle(
-                key,
-                self._settings.group,
-                self._settings.consumer,
-                min_idle_s=self._settings.min_idle_s,
-                count=self._settings.count,
-            )
-        self._claim_at_s = time.monotonic() + self._settings.claim_every_s
+            if len(found) < self._settings.claim_count:
+                found += await self._bus.claim_idle(
+                    key,
+                    self._settings.group,
+                    self._settings.consumer,
+                    min_idle_s=self._settings.min_idle_s,
+                    count=self._settings.claim_count - len(found),
+                )
+        # Where there was one, there may be more.
+        if not found:
+            self._claim_at_s = time.monotonic() + self._settings.claim_every_s
         return found
 
     async def _delivery(self, entry: Entry) -> Delivery[MessageT] | None:

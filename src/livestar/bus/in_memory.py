@@ -123,6 +123,14 @@ class InMemoryBus:
         pending = self._pending(key, group)
         return sum(pending.pop(_parsed(entry_id), None) is not None for entry_id in entry_ids)
 
+    async def remove(self, key: str, *entry_ids: str) -> int:
+        """See `Bus.remove`."""
+        stream = self._streams.get(key)
+        return sum(
+            stream is not None and stream.entries.pop(_parsed(entry_id), None) is not None
+            for entry_id in entry_ids
+        )
+
     async def claim_idle(
         self, key: str, group: str, consumer: str, *, min_idle_s: float, count: int
     ) -> list[Entry]:

@@ -103,6 +103,10 @@ class RedisStreams:
         """See `Bus.ack`."""
         return int(await self._link.execute("XACK", key, group, *entry_ids)) if entry_ids else 0
 
+    async def remove(self, key: str, *entry_ids: str) -> int:
+        """See `Bus.remove`."""
+        return int(await self._link.execute("XDEL", key, *entry_ids)) if entry_ids else 0
+
     async def claim_idle(
         self, key: str, group: str, consumer: str, *, min_idle_s: float, count: int
     ) -> list[Entry]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 from av.container import InputContainer
 from av.error import ExitError, FFmpegError, InvalidDataError
@@ -20,16 +20,31 @@ MAX_BAD_PACKETS = 300
 class Decoder:
     """The frames of one stream in presentation order, one packet at a time. Belongs to one thread.
 
+    Args:
+        container: open.
+        stream: its video stream.
+        name: for messages.
+        timeout_s: silence that counts as an answer that did not come.
+        tap: sees each packet before it is decoded.
+
     Attributes:
         errors: packets that did not decode, and frames that the decoder marked as damaged, so far.
     """
 
-    def __init__(self, container: InputContainer, stream: VideoStream, name: str, timeout_s: float) -> None:
+    def __init__(
+        self,
+        container: InputContainer,
+        stream: VideoStream,
+        name: str,
+        timeout_s: float,
+        tap: Callable[[Packet[VideoStream]], None] | None = None,
+    ) -> None:
         self.errors = 0
         self._container = container
         self._stream = stream
         self._name = name
         self._timeout_s = timeout_s
+        self._tap = tap
         self._failed_in_a_row = 0
 
     def frames(self) -> Generator[VideoFrame]:
@@ -68,6 +83,8 @@ class Decoder:
                 ) from error
             if packet is None:
                 return
+            if self._tap and packet.size:
+                self._tap(packet)
             yield packet
 
     def _fail(self, error: FFmpegError) -> None:

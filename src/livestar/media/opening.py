@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import av
@@ -16,8 +17,15 @@ from livestar.core.address import without_secrets
 from livestar.core.errors import BadVideo
 
 
-def open_container(source: str | Path, timeout_s: float) -> InputContainer:
+def open_container(
+    source: str | Path, timeout_s: float, options: Mapping[str, str] | None = None
+) -> InputContainer:
     """Opens `source`; the caller closes the container.
+
+    Args:
+        source: a path or an address.
+        timeout_s: longest wait for one answer.
+        options: FFmpeg's, for the format and the protocol.
 
     Raises:
         BadVideo: nothing there, not a file, not a video, or no answer within `timeout_s`.
@@ -27,7 +35,11 @@ def open_container(source: str | Path, timeout_s: float) -> InputContainer:
     started_s = time.monotonic()
     try:
         # "file:" keeps FFmpeg from reading "cam 12:30.mp4" as an address.
-        container = av.open(str(source) if is_url(source) else f"file:{source}", timeout=timeout_s)
+        container = av.open(
+            str(source) if is_url(source) else f"file:{source}",
+            timeout=timeout_s,
+            options=dict(options or {}),
+        )
     except FFmpegError as error:
         raise BadVideo(_why_not_opened(source, error, time.monotonic() - started_s, timeout_s)) from error
     if container.format.name == "tty":

@@ -60,6 +60,10 @@ class Timeline:
         self._latest = time
         return time
 
+    def leap(self, to: Fraction) -> None:
+        """The source was moved: the next frame lies at or somewhat before `to`, seconds from the first frame."""
+        self._latest = max(self._latest, to - MAX_GAP_S)
+
     def _read(self, pts: int, expected: Fraction) -> Fraction:
         if self._offset is None:
             self._offset = expected - pts * self._tick

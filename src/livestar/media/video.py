@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 from av.container import InputContainer
+from av.error import FFmpegError
+from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
@@ -26,6 +28,9 @@ from livestar.media.timeline import Timeline
 
 MAX_ROUNDING_S = Fraction(1, 1000)
 """The coarsest rounding of a pts that sampling makes up for: that of Matroska's and RTMP's millisecond clock."""
+
+SEEK_MARGIN_S = 10
+"""A transport stream is sought by its bytes and may land behind the next keyframe: so much is read for safety."""
 
 FALLBACK_FPS = Fraction(25)
 """Places frames without a pts when the source gives no frame rate either."""
@@ -48,6 +53,21 @@ class SampledFrame:
     slot: int
 
 
+class Tap(Protocol):
+    """Sees all that is read, sampled or not, in the thread that reads; what it raises ends the reading."""
+
+    def packet(self, packet: Packet[VideoStream], /) -> None:
+        """Called before the packet is decoded; it may be changed from the next call on."""
+
+    def frame(self, frame: VideoFrame, time: Fraction, /) -> None:
+        """Called with each frame that has a place in time, in presentation order, before it is sampled; do not change it.
+
+        Args:
+            frame: as decoded, not upright.
+            time: seconds from the first frame of the source.
+        """
+
+
 class VideoSource:
     """An open video. Streams: holds the frame at hand and what the decoder needs, whatever the length.
 
@@ -59,12 +79,20 @@ class VideoSource:
         average_fps: frames per second as the source declares them, or None.
         duration_s: seconds as the source declares them, or None where it does not know (a live source).
         is_live: a guess: not a regular file, and no duration.
+        stream: what is read; its codec and its clock, for a tap.
     """
 
     def __init__(
-        self, container: InputContainer, stream: VideoStream, source: str | Path, timeout_s: float
+        self,
+        container: InputContainer,
+        stream: VideoStream,
+        source: str | Path,
+        timeout_s: float,
+        tap: Tap | None = None,
     ) -> None:
-        decoder = Decoder(container, stream, shown(source), timeout_s)
+        decoder = Decoder(container, stream, shown(source), timeout_s, tap.packet if tap else None)
+        self.stream = stream
+        self._tap = tap
         self._container = container
         self._decoder = decoder
         self._rest = decoder.frames()
@@ -82,29 +110,43 @@ class VideoSource:
         self.is_live = self.duration_s is None and not Path(source).is_file()
 
     @classmethod
-    def open(cls, path_or_url: str | Path, *, timeout_s: float = 10.0) -> Self:
+    def open(
+        cls,
+        path_or_url: str | Path,
+        *,
+        timeout_s: float = 10.0,
+        options: Mapping[str, str] | None = None,
+        tap: Tap | None = None,
+    ) -> Self:
         """Opens a file or URL and decodes its first frame, so that a source that cannot work fails here.
 
         Args:
             path_or_url: a path, or an address with "://" (http, https, rtsp, rtmp, udp, tcp …).
             timeout_s: the longest wait for one answer: to connect, to learn the streams, for each packet. It
                 does not cover name resolution. HLS comes in segments: allow more than the length of one.
+            options: FFmpeg's, for the format and the protocol.
+            tap: sees every packet and every frame.
 
         Raises:
             BadVideo: nothing there, no video, no video track, an unsupported codec, no frame, or no answer.
         """
         with ExitStack() as on_error:
-            container = on_error.enter_context(open_container(path_or_url, timeout_s))
-            source = cls(container, select_stream(container, shown(path_or_url)), path_or_url, timeout_s)
+            container = on_error.enter_context(open_container(path_or_url, timeout_s, options))
+            source = cls(container, select_stream(container, shown(path_or_url)), path_or_url, timeout_s, tap)
             on_error.pop_all()
         return source
+
+    @property
+    def format_name(self) -> str:
+        """FFmpeg's name of the container's format, or several with commas."""
+        return self._container.format.name
 
     @property
     def decode_errors(self) -> int:
         """Packets that did not decode, and frames that decoded with visible damage, so far."""
         return self._decoder.errors
 
-    def frames(self, fps: float) -> Iterator[SampledFrame]:
+    def frames(self, fps: float, *, from_s: Fraction = Fraction(0)) -> Iterator[SampledFrame]:
         """Samples by presentation time; the source is read once, so this may be called once.
 
         Sample k is the first frame at or after k / fps seconds from the first frame. A frame stands for one k
@@ -116,6 +158,7 @@ class VideoSource:
 
         Args:
             fps: samples per second, above 0.
+            from_s: leave out the samples before; seeks where the source can, else reads on to there.
 
         Raises:
             ValueError: `fps` is not a positive number, or the source has been read or closed.
@@ -127,18 +170,37 @@ class VideoSource:
             raise ValueError("a VideoSource is read once: open it again")
         self._spent = True
         # By its decimal digits: the float 0.3 lies below 3/10, so k / fps would fall behind the frame meant.
-        return self._sample(Fraction(repr(float(fps))))
+        return self._sample(Fraction(repr(float(fps))), from_s)
 
-    def _sample(self, fps: Fraction) -> Iterator[SampledFrame]:
+    def _sample(self, fps: Fraction, from_s: Fraction) -> Iterator[SampledFrame]:
         timeline = Timeline(self._tick, self._interval)
         slack = min(self._rounding, 1 / (2 * fps))
-        number, slot = 0, -1
+        number, slot = 0, math.ceil(from_s * fps) - 1
+        if from_s > 0:
+            self._seek(from_s, timeline)
         for frame in self._decoded():
             time = timeline.place(frame.pts)
-            if time is None or (reached := math.floor((time + slack) * fps)) <= slot:
+            if time is None:
+                continue
+            if self._tap:
+                self._tap.frame(frame, time)
+            if (reached := math.floor((time + slack) * fps)) <= slot:
                 continue
             number, slot = number + 1, reached
             yield SampledFrame(FrameNumber(number), round(time * 1_000_000_000), upright_rgb(frame), slot)
+
+    def _seek(self, to_s: Fraction, timeline: Timeline) -> None:
+        """Goes to a keyframe before, if the source can; `timeline` keeps counting from the first frame."""
+        to_s -= SEEK_MARGIN_S
+        if to_s <= 0 or self._first is None or self._first.pts is None:
+            return
+        try:
+            self._container.seek(self._first.pts + int(to_s / self._tick), stream=self.stream)
+        except FFmpegError:
+            return
+        timeline.place(self._first.pts)
+        timeline.leap(to_s)
+        self._first = None
 
     def _decoded(self) -> Iterator[VideoFrame]:
         if self._first is not None:

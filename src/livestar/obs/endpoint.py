@@ -1,8 +1,9 @@
-"""The small HTTP endpoint of every process: /metrics, /healthz, /readyz. GET and HEAD only, one answer a connection."""
+"""The small HTTP endpoint of every process: /metrics, /healthz, /readyz and pages of its own. GET and HEAD, one answer each."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from types import TracebackType
 from typing import Self
@@ -15,6 +16,10 @@ MAX_HEAD_BYTES = 8192
 TIMEOUT_S = 5.0
 
 Answer = tuple[HTTPStatus, str, bytes]
+"""Status, content type, body."""
+
+Page = Callable[[str], Awaitable[Answer]]
+"""Answers for a path, from behind its prefix on; without the query."""
 
 
 class ObservabilityEndpoint:
@@ -27,13 +32,23 @@ class ObservabilityEndpoint:
         health: what to say.
         host: address to listen on.
         port: 0 takes a free one; see `port` after entering.
+        pages: what else there is, by the prefix of its paths; read at each request.
     """
 
-    def __init__(self, metrics: Metrics, health: Health, *, host: str, port: int) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        health: Health,
+        *,
+        host: str,
+        port: int,
+        pages: Mapping[str, Page] | None = None,
+    ) -> None:
         self._metrics = metrics
         self._health = health
         self._host = host
         self.port = port
+        self._pages = pages if pages is not None else {}
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> Self:
@@ -65,7 +80,7 @@ class ObservabilityEndpoint:
             async with asyncio.timeout(TIMEOUT_S):
                 head = await reader.readuntil(b"\r\n\r\n")
                 method, path = _request(head)
-                status, content_type, body = self._answer(method, path)
+                status, content_type, body = await self._answer(method, path.partition("?")[0])
                 writer.write(
                     f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: {content_type}\r\n"
                     f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode()
@@ -79,10 +94,10 @@ class ObservabilityEndpoint:
         finally:
             writer.close()
 
-    def _answer(self, method: str, path: str) -> Answer:
+    async def _answer(self, method: str, path: str) -> Answer:
         if method not in ("GET", "HEAD"):
             return HTTPStatus.METHOD_NOT_ALLOWED, "text/plain", b"use GET\n"
-        match path.partition("?")[0]:
+        match path:
             case "/metrics":
                 return HTTPStatus.OK, CONTENT_TYPE, self._metrics.exposition()
             case "/healthz":
@@ -90,6 +105,9 @@ class ObservabilityEndpoint:
             case "/readyz":
                 status = HTTPStatus.OK if self._health.ready else HTTPStatus.SERVICE_UNAVAILABLE
                 return status, "application/json", self._health.as_json().encode()
+        for prefix, page in self._pages.items():
+            if path.startswith(prefix):
+                return await page(path.removeprefix(prefix))
         return HTTPStatus.NOT_FOUND, "text/plain", b"there is /metrics, /healthz and /readyz\n"
 
 

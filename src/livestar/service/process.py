@@ -30,7 +30,7 @@ from typing import Generic
 from livestar.bus import keys
 from livestar.core.backoff import Backoff
 from livestar.core.errors import LiveStarError
-from livestar.obs import Health, Metrics, ObservabilityEndpoint, Tracing, configure_logs
+from livestar.obs import Health, Metrics, ObservabilityEndpoint, Page, Tracing, configure_logs
 from livestar.rpc import RpcServer
 from livestar.service.settings import SettingsT, settings_or_exit
 
@@ -62,6 +62,7 @@ class Process(Generic[SettingsT]):
         health: whether it can work.
         http_address: `host:port` of /metrics, /healthz and /readyz, as others reach it; empty before `run`.
         grpc_address: the same of its gRPC server; empty before `serving`, or without one.
+        pages: what its HTTP port serves beside those, by prefix; fill it before `serving`.
     """
 
     def __init__(self, name: str, settings: SettingsT) -> None:
@@ -71,6 +72,7 @@ class Process(Generic[SettingsT]):
         self.grpc_address = ""
         self.metrics = Metrics(name)
         self.health = Health()
+        self.pages: dict[str, Page] = {}
         self._stopping = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._failed: BaseException | None = None
@@ -171,7 +173,11 @@ class Process(Generic[SettingsT]):
         """Runs the service to its end; returns the exit status."""
         try:
             async with ObservabilityEndpoint(
-                self.metrics, self.health, host=self.settings.host, port=self.settings.http_port
+                self.metrics,
+                self.health,
+                host=self.settings.host,
+                port=self.settings.http_port,
+                pages=self.pages,
             ) as endpoint:
                 self.http_address = self.settings.advertised(endpoint.port)
                 if self.settings.parent_pid:
