@@ -1,1 +1,1 @@
-"""The edge: HTTP, WebSocket, server-sent events and gRPC."""
+"""The edge: HTTP, server-sent events, WebSocket and gRPC for clients, and the page."""

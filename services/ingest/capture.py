@@ -18,7 +18,7 @@ from livestar.core.ids import StreamId
 from livestar.media.image import ImageKind
 from livestar.media.source_policy import SourcePolicy
 from livestar.obs import TRACEPARENT, current_traceparent, span
-from livestar.rpc import error_info
+from livestar.wire.errors import error_info
 from services.ingest.inbox import Ended, Inbox, Taken
 from services.ingest.metrics import IngestMetrics
 from services.ingest.preview_pages import PreviewPages

@@ -15,7 +15,7 @@ from livestar.bus import Bus, Delivery, Entry, GroupReader, GroupSettings, keys
 from livestar.core.errors import BadImage, LiveStarError, Unavailable
 from livestar.core.ids import StreamId
 from livestar.obs import TRACEPARENT, about, current_traceparent, span
-from livestar.rpc import error_info
+from livestar.wire.errors import error_info
 from services.vision.encoder import Encoder
 from services.vision.metrics import VisionMetrics
 from services.vision.settings import VisionSettings

@@ -4,8 +4,11 @@
     ├── InvalidInput            the caller sent something that cannot work
     │   ├── BadVideo            a file or source that holds no readable video
     │   ├── BadImage            a frame that cannot be decoded or has a strange shape
-    │   └── BadAnnotation       an annotation, prediction or golden file that cannot be read
+    │   ├── BadAnnotation       an annotation, prediction or golden file that cannot be read
+    │   └── TooLarge            a request or message beyond its limit
     ├── CheckpointError         a model folder that does not fit (missing, extra or mis-shaped tensors, tokenizer, config)
+    ├── Unauthenticated         the caller does not say who it is, or not truly
+    ├── PermissionDenied        the caller may not do this from where it is
     ├── NotFound                an unknown stream, channel or question
     ├── AlreadyExists           the name is taken by something else
     ├── CapacityExceeded        a bounded resource is full: try again later or elsewhere
@@ -50,11 +53,31 @@ class BadAnnotation(InvalidInput):
     """An annotation, prediction or golden file that cannot be read."""
 
 
+class TooLarge(InvalidInput):
+    """A request or message beyond its limit."""
+
+    http_status = 413
+
+
 class CheckpointError(LiveStarError):
     """A model folder that does not fit: tensors, configuration or tokenizer."""
 
     grpc_code = "FAILED_PRECONDITION"
     http_status = 500
+
+
+class Unauthenticated(LiveStarError):
+    """The caller does not say who it is, or not truly."""
+
+    grpc_code = "UNAUTHENTICATED"
+    http_status = 401
+
+
+class PermissionDenied(LiveStarError):
+    """The caller may not do this from where it is: a page of another origin."""
+
+    grpc_code = "PERMISSION_DENIED"
+    http_status = 403
 
 
 class NotFound(LiveStarError):
