@@ -16,8 +16,7 @@ from livestar.client.plain_text import clock, counted, printable
 from livestar.client.sparkline import Sparkline
 from livestar.client.timed_question import Asked
 from livestar.core.decision import Action, Answer, Decision, Ending, Event, FrameDropped, Rule, TextPiece
-from livestar.core.ids import ChannelId, QuestionId
-from livestar.engine.channel import NARRATION
+from livestar.core.ids import NARRATION, ChannelId, QuestionId
 from livestar.media import VideoSource
 
 MAX_PARTIAL_LINES = 6

@@ -13,6 +13,9 @@ StreamId = NewType("StreamId", str)
 ChannelId = NewType("ChannelId", str)
 """Names one line of speech over a stream: its narration, a standing question or a probe."""
 
+NARRATION = ChannelId("narration")
+"""The channel that every stream has."""
+
 QuestionId = NewType("QuestionId", int)
 """Names one question; unique within its stream."""
 

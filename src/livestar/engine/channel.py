@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from livestar.core.ids import NARRATION as NARRATION
 from livestar.core.ids import ChannelId
 from livestar.engine.gate import Gate
-
-NARRATION = ChannelId("narration")
 
 
 class ChannelKind(StrEnum):

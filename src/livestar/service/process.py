@@ -54,11 +54,13 @@ class Process(Generic[SettingsT]):
         settings: how it runs.
         metrics: its metrics.
         health: whether it can work.
+        http_address: `host:port` of /metrics, /healthz and /readyz, as others reach it; empty before `run`.
     """
 
     def __init__(self, name: str, settings: SettingsT) -> None:
         self.name = name
         self.settings = settings
+        self.http_address = ""
         self.metrics = Metrics(name)
         self.health = Health()
         self._stopping = asyncio.Event()
@@ -142,7 +144,9 @@ class Process(Generic[SettingsT]):
             self.health.on_change(lambda _: changed.set())
             following.append(asyncio.create_task(self._tell(server, changed), name="health"))
         self.health.started()
-        log.info("ready", extra={"grpc_port": server.port if server else None})
+        grpc = self.settings.advertised(server.port) if server else ""
+        # Whoever started this process reads this line: it says where it listens, also where the port was any free one.
+        log.info("ready", extra={"event": "ready", "grpc": grpc, "http": self.http_address})
         try:
             yield
         finally:
@@ -161,7 +165,8 @@ class Process(Generic[SettingsT]):
         try:
             async with ObservabilityEndpoint(
                 self.metrics, self.health, host=self.settings.host, port=self.settings.http_port
-            ):
+            ) as endpoint:
+                self.http_address = self.settings.advertised(endpoint.port)
                 await self._to_its_end(asyncio.ensure_future(serve(self)))
         except LiveStarError as error:
             self._failed = self._failed or error
