@@ -2,6 +2,7 @@
 
 from livestar.bus import keys
 from livestar.bus.bus import START, TRACEPARENT, Backlog, Bus, Entry
+from livestar.bus.directory import Address, Directory
 from livestar.bus.embedded import EmbeddedRedis
 from livestar.bus.group_reader import Delivery, GroupReader, GroupSettings
 from livestar.bus.in_memory import InMemoryBus
@@ -20,9 +21,11 @@ __all__ = [
     "FINAL",
     "START",
     "TRACEPARENT",
+    "Address",
     "Backlog",
     "Bus",
     "Delivery",
+    "Directory",
     "EmbeddedRedis",
     "Entry",
     "GroupReader",

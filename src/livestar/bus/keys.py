@@ -2,6 +2,8 @@
 
 The braces are part of the key: they are Redis' hash tag, so that everything of one stream lies together and one script may write
 it. The registry's index and the epoch counter are outside: a Redis Cluster is not supported.
+
+Several systems may share one Redis: `use_prefix` puts a name before every key of this process.
 """
 
 from __future__ import annotations
@@ -16,14 +18,33 @@ FRAME_SHARDS = 8
 VISION_GROUP = "vision"
 """The consumer group that reads frames."""
 
-STREAMS = "streams"
-"""Sorted set: every stream by creation time, microseconds."""
+_prefix = ""
 
-UNFINISHED = "streams:unfinished"
-"""Set: the streams that have not come to a final state."""
 
-EPOCHS = "epochs"
-"""Counter: the last epoch of any lease."""
+def use_prefix(name: str) -> None:
+    """Every key that is named from now on begins with `name` and a colon; empty: with nothing. Called once, at the start."""
+    global _prefix
+    _prefix = f"{name}:" if name else ""
+
+
+def streams() -> str:
+    """Sorted set: every stream by creation time, microseconds."""
+    return f"{_prefix}streams"
+
+
+def unfinished() -> str:
+    """Set: the streams that have not come to a final state."""
+    return f"{_prefix}streams:unfinished"
+
+
+def epochs() -> str:
+    """Counter: the last epoch of any lease."""
+    return f"{_prefix}epochs"
+
+
+def processes(service: str) -> str:
+    """Hash: the living processes of a service; see `directory.py`."""
+    return f"{_prefix}processes:{{{service}}}"
 
 
 def shard_of(stream: StreamId, num_shards: int = FRAME_SHARDS) -> int:
@@ -33,7 +54,7 @@ def shard_of(stream: StreamId, num_shards: int = FRAME_SHARDS) -> int:
 
 def frames(shard: int) -> str:
     """Stream of `FrameCaptured`."""
-    return f"frames:{{{shard}}}"
+    return f"{_prefix}frames:{{{shard}}}"
 
 
 def all_frames() -> list[str]:
@@ -43,34 +64,34 @@ def all_frames() -> list[str]:
 
 def tokens(stream: StreamId) -> str:
     """Stream of `VisualTokensReady`."""
-    return f"tokens:{{{stream}}}"
+    return f"{_prefix}tokens:{{{stream}}}"
 
 
 def events(stream: StreamId) -> str:
     """Stream of `StreamEvent`, with entry ids `<sequence>-0`."""
-    return f"events:{{{stream}}}"
+    return f"{_prefix}events:{{{stream}}}"
 
 
 def dead(name: str) -> str:
     """Stream of what nobody could handle; `name` says who gave up."""
-    return f"dead:{{{name}}}"
+    return f"{_prefix}dead:{{{name}}}"
 
 
 def stream(stream: StreamId) -> str:
     """Hash: one stream in the registry; its fields are in `registry.FIELDS`."""
-    return f"stream:{{{stream}}}"
+    return f"{_prefix}stream:{{{stream}}}"
 
 
 def lease(role: str, stream: StreamId) -> str:
     """Hash that expires: who owns a stream in a role."""
-    return f"lease:{role}:{{{stream}}}"
+    return f"{_prefix}lease:{role}:{{{stream}}}"
 
 
 def ledger(stream: StreamId) -> str:
     """Hash: the memory's ledger of a stream."""
-    return f"ledger:{{{stream}}}"
+    return f"{_prefix}ledger:{{{stream}}}"
 
 
 def kept(stream: StreamId) -> str:
     """Hash: visual tokens of the frames in a stream's trunk."""
-    return f"kept:{{{stream}}}"
+    return f"{_prefix}kept:{{{stream}}}"

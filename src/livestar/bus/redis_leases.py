@@ -21,7 +21,7 @@ class RedisLeases:
     ) -> Lease | None:
         """See `Leases.acquire`."""
         epoch = await self._link.script(
-            _ACQUIRE, [keys.lease(role, stream), keys.EPOCHS], [owner, address, _ms(ttl_s)]
+            _ACQUIRE, [keys.lease(role, stream), keys.epochs()], [owner, address, _ms(ttl_s)]
         )
         return Lease(role, stream, owner, address, int(epoch), ttl_s) if epoch else None
 

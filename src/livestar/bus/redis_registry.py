@@ -36,7 +36,7 @@ class RedisRegistry:
         stream = StreamId(spec.stream_id)
         created = await self._link.script(
             _CREATE,
-            [keys.stream(stream), keys.STREAMS, keys.UNFINISHED],
+            [keys.stream(stream), keys.streams(), keys.unfinished()],
             [stream, shown_spec(spec).SerializeToString(deterministic=True), spec.source, time.time_ns()],
         )
         if not created:
@@ -59,7 +59,7 @@ class RedisRegistry:
 
     async def page(self, *, limit: int, token: str = "") -> Page:
         """See `Registry.page`."""
-        ids = await self._link.script(_PAGE, [keys.STREAMS], [token, limit + 1])
+        ids = await self._link.script(_PAGE, [keys.streams()], [token, limit + 1])
         if ids is None:
             raise bad_token()
         streams = await self._several(ids[:limit])
@@ -67,7 +67,7 @@ class RedisRegistry:
 
     async def unfinished(self) -> list[common_pb2.StreamInfo]:
         """See `Registry.unfinished`."""
-        return await self._several(sorted(await self._link.execute("SMEMBERS", keys.UNFINISHED)))
+        return await self._several(sorted(await self._link.execute("SMEMBERS", keys.unfinished())))
 
     async def move(self, stream: StreamId, to: State, *, reason: str = "") -> common_pb2.StreamInfo:
         """See `Registry.move`."""
@@ -85,7 +85,7 @@ class RedisRegistry:
     async def delete(self, stream: StreamId) -> bool:
         """See `Registry.delete`."""
         deleted = await self._link.script(
-            _DELETE, [keys.stream(stream), keys.STREAMS, keys.UNFINISHED], [stream]
+            _DELETE, [keys.stream(stream), keys.streams(), keys.unfinished()], [stream]
         )
         return bool(deleted)
 
@@ -114,7 +114,7 @@ class RedisRegistry:
         flat: list[Argument] = [state for move in moves.items() for state in move]
         before = await self._link.script(
             _CHANGE,
-            [keys.stream(stream), keys.UNFINISHED],
+            [keys.stream(stream), keys.unfinished()],
             [stream, reason, time.time_ns(), ",".join(map(str, FINAL)), *flat],
         )
         if before is None:

@@ -26,6 +26,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import Generic
 
+from livestar.bus import keys
 from livestar.core.backoff import Backoff
 from livestar.core.errors import LiveStarError
 from livestar.obs import Health, Metrics, ObservabilityEndpoint, Tracing, configure_logs
@@ -219,6 +220,7 @@ def run(name: str, settings: type[SettingsT], serve: Callable[[Process[SettingsT
     0: it was asked to stop and drained; 1: it failed; 2: its settings cannot work.
     """
     parsed = settings_or_exit(settings)
+    keys.use_prefix(parsed.key_prefix)
     configure_logs(name, level=parsed.log_level, style=parsed.log_format)
     tracing = Tracing(name, parsed.otlp_endpoint)
     try:

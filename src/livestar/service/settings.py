@@ -30,6 +30,7 @@ class ServiceSettings(BaseSettings):
 
     Attributes:
         redis_url: address of Redis, with user, password and database; REDIS_URL where the prefixed one is not set.
+        key_prefix: before every key in Redis, so that several systems can share one; the same for all services of a system.
         host: address to listen on; 0.0.0.0 in a container.
         grpc_port: of the gRPC server; 0 takes a free one.
         http_port: of /metrics, /healthz and /readyz; 0 takes a free one.
@@ -46,6 +47,7 @@ class ServiceSettings(BaseSettings):
     shared: ClassVar[tuple[str, ...]] = ("redis_url",)
 
     redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    key_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{0,64}$")] = "livestar"
     host: str = "127.0.0.1"
     grpc_port: Port = 0
     http_port: Port = 0
