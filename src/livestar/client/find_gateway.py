@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx
 
-from livestar.client.system.running import RunningSystem
+from livestar.client.running_system import RunningSystem
 from livestar.core.errors import Unavailable
 
 DEFAULT_URL = "http://127.0.0.1:8080"

@@ -22,7 +22,7 @@ from livestar.client.system.plan import (
     services_of,
 )
 from livestar.client.system.run_folder import RunFolder
-from livestar.client.system.running import RunningSystem
+from livestar.client.running_system import RunningSystem
 from livestar.core.errors import Unavailable
 
 LOOK_EVERY_S = 0.05
@@ -85,6 +85,11 @@ class System:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.stop()
+
+    @property
+    def has_own_redis(self) -> bool:
+        """Whether its Redis began empty and goes with it."""
+        return self._redis is not None
 
     def check(self) -> None:
         """Passes while every service runs.
