@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from livestar.bus import EmbeddedRedis, RedisLink
+from livestar.client.running_system import RunningSystem
 from livestar.client.system.child import Child
 from livestar.client.system.plan import (
     DRAIN_S,
@@ -22,10 +23,12 @@ from livestar.client.system.plan import (
     services_of,
 )
 from livestar.client.system.run_folder import RunFolder
-from livestar.client.running_system import RunningSystem
 from livestar.core.errors import Unavailable
 
 LOOK_EVERY_S = 0.05
+STOP_S = DRAIN_S + 5.0
+"""What a group gets to stop before it is ended."""
+
 SHOWN_LINES = 8
 
 
@@ -167,7 +170,7 @@ class System:
     def _stop(self, children: list[Child]) -> None:
         for child in children:
             child.ask_to_stop()
-        deadline_s = time.monotonic() + DRAIN_S + 5.0
+        deadline_s = time.monotonic() + STOP_S
         for child in children:
             child.wait(deadline_s)
 
