@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from livestar.client.options import LogsOption, ModelOption, PortOption, RedisOption
+from livestar.client.options import LogsOption, ModelOption, PortOption, RedisOption, TokenOption
 from livestar.core.errors import InvalidInput, LiveStarError
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def demo(
     model: ModelOption = "nano",
     logs: LogsOption = None,
     redis_url: RedisOption = "",
+    token: TokenOption = "",
     local: Annotated[
         bool, typer.Option("--local", help="Without the system: narrate the clip in this process.")
     ] = False,
@@ -47,10 +48,10 @@ def demo(
     with running_system(SystemSettings(port, model, redis_url, logs)) as system:
         if not as_json:
             Console().print(f"\n[bold]{system.url}[/bold]   video, narration and questions\n", soft_wrap=True)
-        _narrate(system, seconds, as_json=as_json)
+        _narrate(system, seconds, token, as_json=as_json)
 
 
-def _narrate(system: System, seconds: float | None, *, as_json: bool) -> None:
+def _narrate(system: System, seconds: float | None, token: str, *, as_json: bool) -> None:
     from livestar.client.gateway_client import GatewayClient
     from livestar.client.sample_clip import QUESTION, SAMPLE
     from livestar.client.stream_request import StreamRequest
@@ -58,7 +59,7 @@ def _narrate(system: System, seconds: float | None, *, as_json: bool) -> None:
 
     # In a Redis that stays, an earlier demo may have left its events under that name.
     name = STREAM if system.has_own_redis else ""
-    with GatewayClient(system.url) as gateway:
+    with GatewayClient(system.url, token) as gateway:
         request = StreamRequest(str(SAMPLE), id=name, pace="live", standing=(QUESTION,), loop=True)
         stream = gateway.create_stream(request).id
         try:

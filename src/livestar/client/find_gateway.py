@@ -41,6 +41,8 @@ def _is_gateway(url: str) -> bool:
     """Whether it lists streams; something else may listen there."""
     try:
         answer = httpx.get(f"{url}/v1/streams", timeout=LOOK_S, trust_env=False)
-        return answer.is_success and "streams" in answer.json()
+        # One that wants a token says so in a problem document.
+        wants_token = answer.status_code == httpx.codes.UNAUTHORIZED
+        return wants_token or (answer.is_success and "streams" in answer.json())
     except (httpx.HTTPError, ValueError):
         return False

@@ -32,8 +32,11 @@ FINAL = frozenset(
     {common_pb2.STREAM_STATE_STOPPED, common_pb2.STREAM_STATE_ENDED, common_pb2.STREAM_STATE_FAILED}
 )
 
-ASK_S = 60.0
-"""Least time that an answer gets."""
+ASK_S = 90.0
+"""What an answer gets; the gateway gives up before."""
+
+CREATE_S = 30.0
+"""What a new stream gets: the gateway looks at its source first."""
 
 SILENT_S = 45.0
 """A subscription that says nothing for so long, not even that it lives, is opened again."""
@@ -44,6 +47,7 @@ class GatewayClient:
 
     Args:
         url: its address.
+        token: what it wants to hear; empty: nothing.
         timeout_s: for one answer.
         give_up_s: how long `events` tries to get a lost connection back.
 
@@ -51,13 +55,16 @@ class GatewayClient:
         InvalidInput: the address is none.
     """
 
-    def __init__(self, url: str, *, timeout_s: float = 10.0, give_up_s: float = 30.0) -> None:
+    def __init__(
+        self, url: str, token: str = "", *, timeout_s: float = 10.0, give_up_s: float = 30.0
+    ) -> None:
         self.url = url.rstrip("/")
         self._give_up_s = give_up_s
         try:
             self._http = httpx.Client(
                 base_url=self.url,
                 timeout=httpx.Timeout(timeout_s, connect=min(timeout_s, 3.0)),
+                headers={"Authorization": f"Bearer {token}"} if token else None,
                 # A gateway on this machine or in this network: proxies of the environment are for the web.
                 trust_env=False,
             )
@@ -74,7 +81,7 @@ class GatewayClient:
             AlreadyExists: the id is taken by another request.
             Unavailable: the gateway does not answer.
         """
-        return StreamView.of(self._json("POST", "/v1/streams", request.as_json()))
+        return StreamView.of(self._json("POST", "/v1/streams", request.as_json(), read_s=CREATE_S))
 
     def streams(self) -> list[StreamView]:
         """Every stream, newest first."""

@@ -36,3 +36,19 @@ RedisOption = Annotated[
         show_envvar=True,
     ),
 ]
+FilesOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="DIR",
+        help="A folder of recordings that may be watched, beside this one and your own; repeatable.",
+    ),
+]
+TokenOption = Annotated[
+    str,
+    typer.Option(
+        metavar="TOKEN",
+        envvar="LIVESTAR_GATEWAY_TOKEN",
+        help="What the gateway wants to hear, when it wants one.",
+        show_default=False,
+    ),
+]

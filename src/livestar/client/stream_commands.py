@@ -10,18 +10,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from livestar.client.options import GatewayOption, JsonOption
+from livestar.client.options import GatewayOption, JsonOption, TokenOption
 from livestar.client.plain_text import clock, printable
 
 
-def streams(gateway: GatewayOption = None, as_json: JsonOption = False) -> None:
+def streams(gateway: GatewayOption = None, token: TokenOption = "", as_json: JsonOption = False) -> None:
     """List the streams of the running system, newest first."""
     from dataclasses import asdict
 
     from livestar.client.find_gateway import gateway_or_raise
     from livestar.client.gateway_client import GatewayClient
 
-    with GatewayClient(gateway_or_raise(gateway)) as client:
+    with GatewayClient(gateway_or_raise(gateway), token) as client:
         found = client.streams()
     if as_json:
         for stream in found:
@@ -40,12 +40,13 @@ def streams(gateway: GatewayOption = None, as_json: JsonOption = False) -> None:
 def stop(
     names: Annotated[list[str], typer.Argument(metavar="STREAM...", help="Their names.")],
     gateway: GatewayOption = None,
+    token: TokenOption = "",
 ) -> None:
     """Stop streams; frames under way are still decided."""
     from livestar.client.find_gateway import gateway_or_raise
     from livestar.client.gateway_client import GatewayClient
 
-    with GatewayClient(gateway_or_raise(gateway)) as client:
+    with GatewayClient(gateway_or_raise(gateway), token) as client:
         for name in names:
             client.stop_stream(name)
 
@@ -57,6 +58,7 @@ def ask(
         str, typer.Option(metavar="NAME", help="Questions of one chain know the ones before.")
     ] = "",
     gateway: GatewayOption = None,
+    token: TokenOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Ask about what a stream has shown so far.
@@ -68,7 +70,7 @@ def ask(
     from livestar.client.find_gateway import gateway_or_raise
     from livestar.client.gateway_client import GatewayClient
 
-    with GatewayClient(gateway_or_raise(gateway), timeout_s=10.0) as client:
+    with GatewayClient(gateway_or_raise(gateway), token) as client:
         if as_json:
             typer.echo(json.dumps(asdict(client.ask(stream, text, chain=chain))))
             return

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from livestar.client.options import LogsOption, ModelOption, PortOption, RedisOption
+from livestar.client.options import FilesOption, LogsOption, ModelOption, PortOption, RedisOption
 
 LOOK_EVERY_S = 0.2
 
@@ -18,6 +18,7 @@ def up(
     model: ModelOption = "nano",
     logs: LogsOption = None,
     redis_url: RedisOption = "",
+    files: FilesOption = None,
     seconds: Annotated[
         float | None, typer.Option(metavar="S", help="Stop after so long [default: Ctrl-C stops it].")
     ] = None,
@@ -29,7 +30,7 @@ def up(
     from livestar.client.run_system import running_system
     from livestar.client.system import SystemSettings
 
-    settings = SystemSettings(port, model, redis_url, logs)
+    settings = SystemSettings(port, model, redis_url, logs, tuple(files or ()))
     with running_system(settings) as system:
         Console(stderr=True).print(
             f"\n{system.url}   [dim]logs: {system.logs}   Ctrl-C stops[/dim]", soft_wrap=True

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from livestar.client.options import GatewayOption
+from livestar.client.options import GatewayOption, TokenOption
 from livestar.client.timed_question import TimedQuestion
 from livestar.client.watch_options import WatchOptions
 from livestar.core.errors import InvalidInput
@@ -64,6 +64,7 @@ def watch(
         ),
     ] = None,
     gateway: GatewayOption = None,
+    token: TokenOption = "",
     name: Annotated[
         str, _system("--id", metavar="NAME", help="Name of the stream [default: it gets one].")
     ] = "",
@@ -113,9 +114,10 @@ def watch(
         dtype=dtype,
     )
     if url := _address(watch, gateway, local=local):
+        from livestar.client.gateway_client import GatewayClient
         from livestar.client.watch_remote import watch_remote
 
-        watch_remote(url, watch, name=name, keep=keep)
+        watch_remote(GatewayClient(url, token), watch, name=name, keep=keep)
     else:
         from livestar.client.watch_local import watch_local
 

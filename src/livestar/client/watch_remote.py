@@ -17,11 +17,11 @@ from livestar.core.errors import BadVideo, LiveStarError
 ATTACH = "stream:"
 
 
-def watch_remote(url: str, watch: WatchOptions, *, name: str = "", keep: bool = False) -> None:
+def watch_remote(client: GatewayClient, watch: WatchOptions, *, name: str = "", keep: bool = False) -> None:
     """Creates a stream, or goes to one that is there (`stream:NAME`), and shows it to its end.
 
     Args:
-        url: the gateway.
+        client: its gateway; closed at the end.
         watch: what to watch and how.
         name: of the new stream; empty: it gets one.
         keep: a stream that was created here goes on when this is interrupted.
@@ -29,7 +29,7 @@ def watch_remote(url: str, watch: WatchOptions, *, name: str = "", keep: bool = 
     Raises:
         LiveStarError: the source, a value, or the way to the gateway.
     """
-    with GatewayClient(url) as gateway:
+    with client as gateway:
         if watch.video.startswith(ATTACH):
             stream = gateway.stream(watch.video.removeprefix(ATTACH)).id
             _show(gateway, stream, watch, after=None)

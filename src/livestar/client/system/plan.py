@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import livestar
+from livestar.client.sample_clip import SAMPLE
 from livestar.core.errors import FailedPrecondition, Unavailable
 
 HOST = "127.0.0.1"
@@ -34,6 +35,7 @@ class SystemSettings:
         model: a shipped model's name, or a checkpoint folder.
         redis_url: an address; empty starts a Redis of our own.
         logs: folder for the logs; None: a temporary one.
+        files: folders of recordings that may be watched, beside this folder, the user's own and the shipped clip.
         start_s: what all of it gets to become ready, seconds.
     """
 
@@ -41,6 +43,7 @@ class SystemSettings:
     model: str = "nano"
     redis_url: str = ""
     logs: Path | None = None
+    files: tuple[Path, ...] = ()
     start_s: float = 120.0
 
 
@@ -68,11 +71,12 @@ def services_of(settings: SystemSettings) -> tuple[ServicePlan, ...]:
     """
     check_port(settings.port)
     memory = free_port()
+    roots = (Path.cwd(), Path.home(), SAMPLE.parent, *settings.files)
     own: dict[str, dict[str, str]] = {
         "memory": {"GRPC_PORT": str(memory)},
         "vision": {"MODEL": settings.model},
         "decoder": {"MODEL": settings.model, "MEMORY": f"{HOST}:{memory}"},
-        "ingest": {},
+        "ingest": {"ROOTS": os.pathsep.join(str(root.resolve()) for root in roots)},
         "gateway": {"PORT": str(settings.port)},
         "jobs": {"GATEWAY_URL": f"http://{HOST}:{settings.port}"},
     }
