@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from livestar import __version__
-from livestar.client import synth_command
+from livestar.client import jobs_command, synth_command
 from livestar.client.demo_command import demo
 from livestar.client.eval_command import evaluate
 from livestar.client.plain_text import printable
@@ -39,6 +39,7 @@ app.command()(streams)
 app.command(no_args_is_help=True)(ask)
 app.command(no_args_is_help=True)(stop)
 app.command("eval", no_args_is_help=True)(evaluate)
+app.add_typer(jobs_command.app, name="jobs")
 app.add_typer(synth_command.app, name="synth")
 app.command(no_args_is_help=True)(train)
 

@@ -60,7 +60,7 @@ def _narrate(system: System, seconds: float | None, token: str, *, as_json: bool
     # In a Redis that stays, an earlier demo may have left its events under that name.
     name = STREAM if system.has_own_redis else ""
     with GatewayClient(system.url, token) as gateway:
-        request = StreamRequest(str(SAMPLE), id=name, pace="live", standing=(QUESTION,), loop=True)
+        request = StreamRequest(str(SAMPLE), id=name, pace="realtime", standing=(QUESTION,), loop=True)
         stream = gateway.create_stream(request).id
         try:
             with shown("a street scene, live", as_json=as_json) as shows:

@@ -109,6 +109,14 @@ class GatewayClient:
         """
         self._json("DELETE", _path(stream))
 
+    def forget_stream(self, stream: str) -> None:
+        """Stops a stream and removes everything that is kept of it. Idempotent.
+
+        Raises:
+            NotFound: there is none of this id.
+        """
+        self._json("DELETE", _path(stream), params={"forget": "true"})
+
     def ask(self, stream: str, text: str, *, chain: str = "") -> AskReply:
         """Asks about what has been seen, and waits for the whole answer.
 
@@ -195,6 +203,9 @@ class GatewayClient:
             for event in events:
                 if event.kind == "error":
                     raise error_of(503, event.data)
+                if event.kind == "lagging":
+                    # We did not keep up: on with the cursor.
+                    return
                 yield _parsed(event)
 
     @contextmanager

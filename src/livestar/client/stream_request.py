@@ -15,7 +15,8 @@ class StreamRequest:
         source: a path that ingest can read, or an address.
         id: a name; empty: it gets one.
         fps: frames to watch per second.
-        pace: "live": as a live source; "fast": a recording, as fast as it can be decided.
+        pace: "live": as the source sends; "realtime": a recording at the pace of life; "fast": a recording, as fast as it can be
+            decided.
         alpha: sensitivity of the narration, at least 1.
         task_prompt: an instruction before the first frame.
         standing: standing questions, open from the start.
@@ -25,7 +26,7 @@ class StreamRequest:
     source: str
     id: str = ""
     fps: float = 1.0
-    pace: Literal["live", "fast"] | None = None
+    pace: Literal["live", "realtime", "fast"] | None = None
     alpha: float | None = None
     task_prompt: str = ""
     standing: tuple[str, ...] = ()

@@ -55,13 +55,18 @@ def _request(watch: WatchOptions, name: str) -> StreamRequest:
     is_url = "://" in watch.video
     if not is_url and not Path(watch.video).exists():
         raise BadVideo(f"{watch.video} does not exist: check the path.")
-    by_default: Literal["fast"] | None = None if is_url else "fast"
+    pace: Literal["live", "realtime", "fast"] | None = "fast"
+    if is_url:
+        # Whether it is live is for ingest to find out.
+        pace = "live" if watch.realtime else None
+    elif watch.realtime:
+        pace = "realtime"
     return StreamRequest(
         # Ingest has a working directory of its own.
         source=watch.video if is_url else str(Path(watch.video).resolve()),
         id=name,
         fps=watch.fps,
-        pace="live" if watch.realtime else by_default,
+        pace=pace,
         alpha=watch.alpha,
         standing=watch.standing,
     )

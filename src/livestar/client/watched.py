@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from livestar.api.v1 import events_pb2
-from livestar.client.following import Following
+from livestar.client.aside import Aside
 from livestar.client.gateway_client import GatewayClient
 from livestar.client.json_lines import json_line
 from livestar.client.stream_lines import line_of
@@ -131,7 +131,7 @@ def show_stream(
     """
     waiting = sorted(questions, key=lambda question: question.at_s)
     started_s, first_s = time.monotonic(), None
-    with Following(gateway, stream, after=after) as events:
+    with Aside(lambda: gateway.events(stream, after=after), "events") as events:
         for event in events:
             check()
             now_s = time.monotonic()

@@ -36,6 +36,7 @@ class SystemSettings:
         redis_url: an address; empty starts a Redis of our own.
         logs: folder for the logs; None: a temporary one.
         files: folders of recordings that may be watched, beside this folder, the user's own and the shipped clip.
+        jobs_dir: folder for what jobs write; made with the first one.
         start_s: what all of it gets to become ready, seconds.
     """
 
@@ -44,6 +45,7 @@ class SystemSettings:
     redis_url: str = ""
     logs: Path | None = None
     files: tuple[Path, ...] = ()
+    jobs_dir: Path = Path("livestar-jobs")
     start_s: float = 120.0
 
 
@@ -78,7 +80,11 @@ def services_of(settings: SystemSettings) -> tuple[ServicePlan, ...]:
         "decoder": {"MODEL": settings.model, "MEMORY": f"{HOST}:{memory}"},
         "ingest": {"ROOTS": os.pathsep.join(str(root.resolve()) for root in roots)},
         "gateway": {"PORT": str(settings.port)},
-        "jobs": {"GATEWAY_URL": f"http://{HOST}:{settings.port}"},
+        "jobs": {
+            "GATEWAY": f"http://{HOST}:{settings.port}",
+            "OUT_DIR": str(settings.jobs_dir.resolve()),
+            "MODEL": settings.model,
+        },
     }
     source_root()
     command = (sys.executable, "-m", "services")
