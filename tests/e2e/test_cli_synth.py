@@ -1,17 +1,20 @@
-"""`livestar synth` and `livestar demo`, as a newcomer types them."""
+"""`livestar synth` and the shipped clip, as a newcomer meets them."""
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
 
+import av
 import pytest
 
 from e2e.command import Outcome
+from livestar.client.sample_clip import FAMILY, SAMPLE, SECONDS, SIZE, sample_truth
 from livestar.evaluation.omnistar import read_conversations, read_narrated_videos
 from livestar.media import VideoSource
-from livestar.synth import families
+from livestar.synth import families, parse_facts
 
 pytestmark = pytest.mark.e2e
 
@@ -54,13 +57,41 @@ def test_bad_options_are_one_sentence(enter: Enter, tmp_path: Path, options: str
     assert "Traceback" not in got.err
 
 
-def test_the_demo_narrates_what_happens_with_the_shipped_model(enter: Enter) -> None:
-    got = enter("demo", "--seconds", "10", "--json")
+def test_the_shipped_model_tells_the_shipped_clip(enter: Enter) -> None:
+    """The first words that a newcomer reads are right, and so is what follows."""
+    got = enter("demo", "--local", "--seconds", "13", "--json")
     assert got.status == 0, got.err
     decisions = [json.loads(line) for line in got.out.splitlines()]
     narration = [row for row in decisions if row["channel"] == "narration"]
-    assert [row["frame"] for row in narration] == list(range(1, 11))
-    spoken = {row["pts_s"]: row["text"] for row in narration if row["action"] == "speak"}
-    assert list(spoken) == [0.0, 7.0], "the light is green, and at 6.9 s a blue car comes"
-    assert "green" in spoken[0.0]
-    assert "blue car" in spoken[7.0]
+    assert [row["frame"] for row in narration] == list(range(1, 14))
+    spoken = [row for row in narration if row["action"] == "speak"]
+    events = sample_truth().events
+    for index, row in enumerate(spoken[:1] + spoken[-1:]):
+        event = next(event for event in reversed(events) if event.start_s <= row["pts_s"])
+        assert parse_facts(FAMILY, row["text"]) == dict(event.facts), f"{index}: {row}"
+    assert len(spoken) >= 3
+    answers = {row["pts_s"]: row["text"] for row in decisions if row["channel"] == "q1"}
+    assert "red" in answers[0.0].lower()
+
+
+def test_the_shipped_clip_is_the_one_that_its_command_writes() -> None:
+    """Looked at where scenes change; bytes depend on the encoder's version."""
+    truth = sample_truth()
+    with VideoSource.open(SAMPLE) as video:
+        assert (video.width, video.height, video.duration_s) == (SIZE, SIZE, SECONDS)
+        for frame in video.frames(0.2):
+            drawn = truth.render(frame.pts_ns / 1e9, SIZE).astype(float)
+            assert abs(frame.rgb.astype(float) - drawn).mean() < 6, f"at {frame.pts_ns / 1e9} s"
+
+
+def test_the_shipped_clip_can_be_cut_every_second() -> None:
+    """A player starts, and a live preview is cut, at keyframes."""
+    assert SAMPLE.stat().st_size < 1_500_000
+    with av.open(str(SAMPLE)) as container:
+        packets = container.demux(container.streams.video[0])
+        keys = [
+            float(packet.pts * packet.time_base)
+            for packet in packets
+            if packet.is_keyframe and packet.pts is not None
+        ]
+    assert max(b - a for a, b in itertools.pairwise(keys)) <= 1.0

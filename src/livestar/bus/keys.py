@@ -95,3 +95,43 @@ def ledger(stream: StreamId) -> str:
 def kept(stream: StreamId) -> str:
     """Hash: visual tokens of the frames in a stream's trunk."""
     return f"{_prefix}kept:{{{stream}}}"
+
+
+def unowned(stream: StreamId) -> str:
+    """Text that expires: since when nobody has owned a stream that should run, Unix time in ms."""
+    return f"{_prefix}unowned:{{{stream}}}"
+
+
+def jobs() -> str:
+    """Sorted set: every job by creation time, microseconds."""
+    return f"{_prefix}jobs"
+
+
+def active_jobs() -> str:
+    """Set: the jobs that have not come to a final state."""
+    return f"{_prefix}jobs:active"
+
+
+def job(job: str) -> str:
+    """Hash: one job; its fields are in `job_book.py`."""
+    return f"{_prefix}job:{{{job}}}"
+
+
+def job_outcomes(worker: str) -> str:
+    """Hash: how many jobs a worker has brought to each end."""
+    return f"{_prefix}jobs:outcomes:{worker}"
+
+
+def leaving_worker(worker: str) -> str:
+    """Text that expires: this worker finishes; its jobs go back into the queue."""
+    return f"{_prefix}jobs:leaving:{worker}"
+
+
+def jobs_sweep() -> str:
+    """Text that expires: somebody has swept a moment ago."""
+    return f"{_prefix}jobs:swept"
+
+
+def job_queue_prefix() -> str:
+    """What the task queue's own keys begin with."""
+    return f"{_prefix}celery:"

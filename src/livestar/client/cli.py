@@ -12,10 +12,12 @@ import typer
 from rich.console import Console
 
 from livestar import __version__
-from livestar.client import synth_command
+from livestar.client import jobs_command, synth_command
 from livestar.client.demo_command import demo
 from livestar.client.eval_command import evaluate
 from livestar.client.plain_text import printable
+from livestar.client.stream_commands import ask, stop, streams
+from livestar.client.up_command import up
 from livestar.client.watch_command import watch
 from livestar.core.errors import LiveStarError
 from livestar.training.train import train
@@ -31,8 +33,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command(no_args_is_help=True)(watch)
-app.command("eval", no_args_is_help=True)(evaluate)
+app.command()(up)
 app.command()(demo)
+app.command()(streams)
+app.command(no_args_is_help=True)(ask)
+app.command(no_args_is_help=True)(stop)
+app.command("eval", no_args_is_help=True)(evaluate)
+app.add_typer(jobs_command.app, name="jobs")
 app.add_typer(synth_command.app, name="synth")
 app.command(no_args_is_help=True)(train)
 

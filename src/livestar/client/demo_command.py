@@ -1,48 +1,87 @@
-"""`livestar demo`: the shipped model narrates a synthetic street scene, as a live stream, in this process."""
+"""`livestar demo`: the whole system at work on the shipped clip, played as a live stream."""
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-from typing import Annotated
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from livestar.client.watch_command import watch
-from livestar.core.errors import InvalidInput
+from livestar.client.options import LogsOption, ModelOption, PortOption, RedisOption, TokenOption
+from livestar.core.errors import InvalidInput, LiveStarError
 
-SIZE = 448
-FPS = 12
+if TYPE_CHECKING:
+    from livestar.client.system import System
+
+STREAM = "demo"
 
 
 def demo(
-    seconds: Annotated[float, typer.Option(metavar="S", help="How much to watch, from 5 to 600.")] = 40.0,
-    family: Annotated[
-        str, typer.Option(metavar="NAME", help="Scenario; see `livestar synth families`.")
-    ] = "traffic",
-    seed: Annotated[int, typer.Option(metavar="N", help="Which clip of the scenario.")] = 11,
+    seconds: Annotated[
+        float | None, typer.Option(metavar="S", help="Stop after so long [default: Ctrl-C stops it].")
+    ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print a JSON line per decision, as fast as possible.")
+        bool, typer.Option("--json", help="Print a JSON line per event, for programs.")
+    ] = False,
+    port: PortOption = 8080,
+    model: ModelOption = "nano",
+    logs: LogsOption = None,
+    redis_url: RedisOption = "",
+    token: TokenOption = "",
+    local: Annotated[
+        bool, typer.Option("--local", help="Without the system: narrate the clip in this process.")
     ] = False,
 ) -> None:
-    """Narrate a synthetic clip with the shipped model, at the pace of life.
+    """Start the whole system, play a street scene as a live stream, and narrate it here and on a page.
 
-    The clip is rendered first; its seed is from the test split, which training has never seen.
+    Ctrl-C stops everything. With --seconds it stops by itself.
     """
-    if not 5 <= seconds <= 600:
-        raise InvalidInput(f"--seconds is from 5 to 600, not {seconds:g}")
-    from livestar.evaluation.synth_export import export_clip
-    from livestar.synth import families
+    if seconds is not None and not 1 <= seconds <= 86_400:
+        raise InvalidInput(f"--seconds is from 1 to 86400, not {seconds:g}")
+    if local:
+        _in_this_process(seconds, model, as_json=as_json)
+        return
+    from livestar.client.run_system import running_system
+    from livestar.client.system import SystemSettings
 
-    if family not in (names := [info.name for info in families()]):
-        raise InvalidInput(f"there is no family '{family}': choose one of {', '.join(names)}")
-    with tempfile.TemporaryDirectory(prefix="livestar-demo-") as directory:
-        with Console(stderr=True).status(f"rendering {seconds:g} s of {family} …"):
-            clip = export_clip(family, seed, seconds, Path(directory), fps=FPS, size=SIZE)
-        watch(
-            str(Path(directory) / clip.video),
+    with running_system(SystemSettings(port, model, redis_url, logs)) as system:
+        if not as_json:
+            Console().print(f"\n[bold]{system.url}[/bold]   video, narration and questions\n", soft_wrap=True)
+        _narrate(system, seconds, token, as_json=as_json)
+
+
+def _narrate(system: System, seconds: float | None, token: str, *, as_json: bool) -> None:
+    from livestar.client.gateway_client import GatewayClient
+    from livestar.client.sample_clip import QUESTION, SAMPLE
+    from livestar.client.stream_request import StreamRequest
+    from livestar.client.watched import Until, show_stream, shown
+
+    # In a Redis that stays, an earlier demo may have left its events under that name.
+    name = STREAM if system.has_own_redis else ""
+    with GatewayClient(system.url, token) as gateway:
+        request = StreamRequest(str(SAMPLE), id=name, pace="realtime", standing=(QUESTION,), loop=True)
+        stream = gateway.create_stream(request).id
+        try:
+            with shown("a street scene, live", as_json=as_json) as shows:
+                show_stream(gateway, stream, shows, until=Until(seconds), check=system.check)
+        finally:
+            with suppress(LiveStarError):
+                gateway.stop_stream(stream)
+
+
+def _in_this_process(seconds: float | None, model: str, *, as_json: bool) -> None:
+    from livestar.client.sample_clip import QUESTION, SAMPLE
+    from livestar.client.watch_local import watch_local
+    from livestar.client.watch_options import WatchOptions
+
+    watch_local(
+        WatchOptions(
+            video=str(SAMPLE),
+            model=model,
             as_json=as_json,
             realtime=not as_json,
-            standing=[clip.fdq[0].question] if clip.fdq else None,
+            standing=(QUESTION,),
+            seconds=seconds,
         )
+    )

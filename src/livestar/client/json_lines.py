@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 
 import typer
 
@@ -22,51 +23,58 @@ class JsonLines:
 
 def to_json(event: Event | Asked) -> str | None:
     """One line of ASCII for anything but pieces of text, which are None. Numbers that are not finite are null."""
+    fields = fields_of(event)
+    return json_line(fields) if fields else None
+
+
+def fields_of(event: Event | Asked) -> dict[str, object] | None:
+    """What a line tells; None: nothing."""
     match event:
         case Decision():
-            return _line(
-                event="decision",
-                frame=event.frame,
-                pts_s=event.pts_ns / 1e9,
-                channel=event.channel,
-                action=event.action,
-                rule=event.rule,
-                nll=event.nll,
-                reference_nll=event.reference_nll,
-                perplexity=event.perplexity,
-                threshold=event.threshold,
-                alpha=event.alpha,
-                new_reference_nll=event.new_reference_nll,
-                clip=event.clip,
-                text=event.text,
-                ending=event.ending,
-            )
+            return {
+                "event": "decision",
+                "frame": event.frame,
+                "pts_s": event.pts_ns / 1e9,
+                "channel": event.channel,
+                "action": event.action,
+                "rule": event.rule,
+                "nll": event.nll,
+                "reference_nll": event.reference_nll,
+                "perplexity": event.perplexity,
+                "threshold": event.threshold,
+                "alpha": event.alpha,
+                "new_reference_nll": event.new_reference_nll,
+                "clip": event.clip,
+                "text": event.text,
+                "ending": event.ending,
+            }
         case Asked():
-            return _line(
-                event="question",
-                frame=event.frame,
-                pts_s=event.pts_ns / 1e9,
-                question=event.question,
-                text=event.text,
-            )
+            return {
+                "event": "question",
+                "frame": event.frame,
+                "pts_s": event.pts_ns / 1e9,
+                "question": event.question,
+                "text": event.text,
+            }
         case Answer():
-            return _line(
-                event="answer",
-                frame=event.frame,
-                pts_s=event.pts_ns / 1e9,
-                question=event.question,
-                text=event.text,
-                ending=event.ending,
-            )
+            return {
+                "event": "answer",
+                "frame": event.frame,
+                "pts_s": event.pts_ns / 1e9,
+                "question": event.question,
+                "text": event.text,
+                "ending": event.ending,
+            }
         case FrameDropped():
-            return _line(event="frame_dropped", frame=event.frame, pts_s=event.pts_ns / 1e9)
+            return {"event": "frame_dropped", "frame": event.frame, "pts_s": event.pts_ns / 1e9}
         case StreamFailed():
-            return _line(event="stream_failed", reason=str(event.error))
+            return {"event": "stream_failed", "reason": str(event.error)}
         case TextPiece():
             return None
 
 
-def _line(**fields: object) -> str:
+def json_line(fields: Mapping[str, object]) -> str:
+    """The line."""
     finite = {
         key: None if isinstance(value, float) and not math.isfinite(value) else value
         for key, value in fields.items()

@@ -60,3 +60,16 @@ def render(
         for name, number in progress.track(jobs, description="rendering"):
             written = export_clip(name, number, seconds, out, fps=fps, size=size)
             typer.echo(out / written.video)
+
+
+@app.command()
+def sample(
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where to [default: where it is shipped].")
+    ] = None,
+) -> None:
+    """Write the clip that `livestar demo` plays: a minute of traffic."""
+    from livestar.client.sample_clip import SAMPLE, write_sample
+
+    write_sample(out or SAMPLE)
+    typer.echo(out or SAMPLE)

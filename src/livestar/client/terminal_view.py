@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -15,9 +15,9 @@ from rich.text import Text
 from livestar.client.plain_text import clock, counted, printable
 from livestar.client.sparkline import Sparkline
 from livestar.client.timed_question import Asked
+from livestar.client.told import Notice
 from livestar.core.decision import Action, Answer, Decision, Ending, Event, FrameDropped, Rule, TextPiece
 from livestar.core.ids import NARRATION, ChannelId, QuestionId
-from livestar.media import VideoSource
 
 MAX_PARTIAL_LINES = 6
 """Lines of an unfinished text that are shown; its beginning gives way."""
@@ -40,6 +40,18 @@ WORDS = {
 """A rule of the gate in a word or two."""
 
 
+class Footage(Protocol):
+    """What is watched."""
+
+    @property
+    def duration_s(self) -> float | None:
+        """Its length in seconds; None where it has none."""
+
+    @property
+    def decode_errors(self) -> int | None:
+        """Damage found so far; None where somebody else decodes it."""
+
+
 class TerminalView:
     """Captions with time stamps; below them, on a terminal only, the words under way, and how close the gate is to speaking.
 
@@ -47,12 +59,12 @@ class TerminalView:
 
     Args:
         console: where to.
-        source: the video; its length and its damage are reported.
+        source: what is watched; its length and its damage are reported.
         title: printed first.
         tenths: whether time stamps tell tenths of a second.
     """
 
-    def __init__(self, console: Console, source: VideoSource, title: str, *, tenths: bool = False) -> None:
+    def __init__(self, console: Console, source: Footage, title: str, *, tenths: bool = False) -> None:
         self._console = console
         self._source = source
         self._title = title
@@ -77,7 +89,7 @@ class TerminalView:
         self._live.__exit__(kind, error, traceback)
         self._print(Text(self._summary(), style="dim"))
 
-    def show(self, event: Event | Asked) -> None:
+    def show(self, event: Event | Asked | Notice) -> None:
         """Takes one event in."""
         match event:
             case TextPiece():
@@ -93,6 +105,9 @@ class TerminalView:
                 self._say(
                     event.pts_ns, Text(f"frame {event.frame} dropped: the stream is behind", style="yellow")
                 )
+            case Notice():
+                style = "yellow" if event.bad else "dim"
+                self._say(event.pts_ns, Text(printable(event.text), style=style))
         self._live.update(self._moving())
 
     def _take(self, decision: Decision) -> None:
@@ -149,10 +164,12 @@ class TerminalView:
 
     def _summary(self) -> str:
         elapsed_s = time.monotonic() - self._started_s
-        return (
+        watched = (
             f"{counted(self._frames, 'frame')} watched in {elapsed_s:.1f} s ({self._frames / elapsed_s:.1f} frames/s), "
-            f"spoke {counted(self._spoken, 'time')}, {counted(self._source.decode_errors, 'decode error')}"
+            f"spoke {counted(self._spoken, 'time')}"
         )
+        errors = self._source.decode_errors
+        return watched if errors is None else f"{watched}, {counted(errors, 'decode error')}"
 
     def _clock(self, pts_ns: int) -> str:
         return clock(pts_ns / 1e9, tenths=self._tenths)

@@ -1,34 +1,32 @@
-"""`livestar watch`: a video is narrated in this process."""
+"""`livestar watch`: a video or a live source is narrated, by the running system or in this process."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from functools import partial
-from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from livestar.client.json_lines import JsonLines
-from livestar.client.model_folder import Recommended, find_model
-from livestar.client.plain_text import counted
+from livestar.client.options import GatewayOption, TokenOption
 from livestar.client.timed_question import TimedQuestion
+from livestar.client.watch_options import WatchOptions
 from livestar.core.errors import InvalidInput
 
 _gate = partial(typer.Option, rich_help_panel="When to speak")
 _questions = partial(typer.Option, rich_help_panel="Questions")
-_machine = partial(typer.Option, rich_help_panel="Memory and machine")
+_system = partial(typer.Option, rich_help_panel="Through the running system")
+_machine = partial(typer.Option, rich_help_panel="In this process only")
+_local_gate = partial(typer.Option, rich_help_panel="When to speak, in this process only")
 
 
 def watch(
-    video: Annotated[
-        str, typer.Argument(metavar="VIDEO", help="A video file, or an address (https://, rtsp:// …).")
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help="A video file, an address (rtsp://, https:// …), or stream:NAME, which the system watches already.",
+        ),
     ],
-    model: Annotated[
-        str, typer.Option(metavar="MODEL", help="'nano', which is shipped, or a checkpoint folder.")
-    ] = "nano",
     fps: Annotated[float, typer.Option(metavar="RATE", help="Frames to watch per second of video.")] = 1.0,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON line per decision, for programs.")
@@ -43,15 +41,17 @@ def watch(
             help="Speak when the last caption has become more perplexing by this factor, at least 1 [default: the model's].",
         ),
     ] = None,
-    min_gap: Annotated[float, _gate(metavar="SECONDS", help="Stay silent for so long after speaking.")] = 0.0,
+    min_gap: Annotated[
+        float, _local_gate(metavar="SECONDS", help="Stay silent for so long after speaking.")
+    ] = 0.0,
     max_silence: Annotated[
-        float | None, _gate(metavar="SECONDS", help="Speak again after so long, whatever happens.")
+        float | None, _local_gate(metavar="SECONDS", help="Speak again after so long, whatever happens.")
     ] = None,
     hysteresis: Annotated[
-        bool, _gate("--hysteresis", help="Let a second frame confirm a small change.")
+        bool, _local_gate("--hysteresis", help="Let a second frame confirm a small change.")
     ] = False,
     mode: Annotated[
-        str, _gate(metavar="MODE", help="'branch' (as trained) or 'reference' (as published).")
+        str, _local_gate(metavar="MODE", help="'branch' (as trained) or 'reference' (as published).")
     ] = "branch",
     ask: Annotated[
         list[str] | None,
@@ -63,6 +63,18 @@ def watch(
             metavar="TEXT", help="Answer this whenever the answer changes, as [q1], [q2] …; repeatable."
         ),
     ] = None,
+    gateway: GatewayOption = None,
+    token: TokenOption = "",
+    name: Annotated[
+        str, _system("--id", metavar="NAME", help="Name of the stream [default: it gets one].")
+    ] = "",
+    keep: Annotated[
+        bool, _system("--keep", help="Leave the stream running when this command is interrupted.")
+    ] = False,
+    local: Annotated[bool, _machine("--local", help="Even where a system runs.")] = False,
+    model: Annotated[
+        str, _machine(metavar="MODEL", help="'nano', which is shipped, or a checkpoint folder.")
+    ] = "nano",
     max_caption_tokens: Annotated[
         int, _machine(metavar="TOKENS", help="Captions are cut off at this length.")
     ] = 256,
@@ -73,62 +85,58 @@ def watch(
     device: Annotated[str, _machine(metavar="NAME", help="'cpu', 'cuda' or 'cuda:N'.")] = "cpu",
     dtype: Annotated[str, _machine(metavar="TYPE", help="'float32' or 'bfloat16'.")] = "float32",
 ) -> None:
-    """Watch a video and narrate it: a new caption whenever the last one has become perplexing.
+    """Watch a video or a live source and narrate it: a new caption whenever the last one has become perplexing.
 
-    Example: livestar watch clip.mp4 --ask "12:How many people are there?"
+    The running system does it, when one runs on this machine or --gateway names one; else this process.
+
+    Examples: livestar watch rtsp://camera/1 --standing "Who is at the door?";
+    livestar watch clip.mp4 --ask "12:How many people are there?"
     """
     questions = tuple(map(TimedQuestion.parse, ask or ()))
     if not 0 < fps < float("inf"):
         raise InvalidInput(f"--fps is frames per second, more than 0, not {fps:g}")
-    from livestar.media import VideoSource
-    from livestar.media.opening import shown
+    watch = WatchOptions(
+        video=source,
+        model=model,
+        fps=fps,
+        as_json=as_json,
+        realtime=realtime,
+        alpha=alpha,
+        min_gap=min_gap,
+        max_silence=max_silence,
+        hysteresis=hysteresis,
+        mode=mode,
+        questions=questions,
+        standing=tuple(standing or ()),
+        max_caption_tokens=max_caption_tokens,
+        max_trunk_tokens=max_trunk_tokens,
+        device=device,
+        dtype=dtype,
+    )
+    if url := _address(watch, gateway, local=local):
+        from livestar.client.gateway_client import GatewayClient
+        from livestar.client.watch_remote import watch_remote
 
-    with VideoSource.open(video) as source:
-        with Console(stderr=True).status(f"loading {model} …"):
-            from livestar.client.local_watcher import LocalWatcher
-            from livestar.client.placement import device_named, dtype_named
-            from livestar.client.terminal_view import TerminalView
-            from livestar.engine import GateSettings, Mode, StreamSettings
+        watch_remote(GatewayClient(url, token), watch, name=name, keep=keep)
+    else:
+        from livestar.client.watch_local import watch_local
 
-            if mode not in list(Mode):
-                raise InvalidInput(f"--mode is {' or '.join(map(repr, map(str, Mode)))}, not '{mode}'")
-            folder = find_model(model)
-            recommended = Recommended.of(folder)
-            alpha = recommended.alpha if alpha is None else alpha
-            if max_trunk_tokens is None:
-                max_trunk_tokens = recommended.max_trunk_tokens
-            with _as_invalid_input():
-                settings = StreamSettings(
-                    mode=Mode(mode),
-                    gate=GateSettings(alpha, min_gap, hysteresis, max_silence),
-                    max_caption_tokens=max_caption_tokens,
-                    max_trunk_tokens=max_trunk_tokens,
-                    max_channels=len(standing or ()),
-                )
-            watcher = LocalWatcher(folder, dtype=dtype_named(dtype), device=device_named(device))
-            events = watcher.watch(
-                source,
-                settings,
-                fps=fps,
-                speed=1.0 if realtime else None,
-                questions=questions,
-                standing=tuple(standing or ()),
-            )
-        title = f"{Path(shown(video)).name} at {fps:g} frame{'' if fps == 1 else 's'}/s, mode {mode}, alpha {alpha:g}"
-        view = nullcontext(JsonLines()) if as_json else TerminalView(Console(), source, title, tenths=fps > 1)
-        with view as shows:
-            for event in events:
-                shows.show(event)
-        if as_json and source.decode_errors:
-            typer.echo(
-                f"livestar: {counted(source.decode_errors, 'decode error')} in {shown(video)}", err=True
-            )
+        watch_local(watch)
 
 
-@contextmanager
-def _as_invalid_input() -> Iterator[None]:
-    """A value that a settings class refuses is the user's to mend."""
-    try:
-        yield
-    except ValueError as error:
-        raise InvalidInput(str(error)) from error
+def _address(watch: WatchOptions, gateway: str | None, *, local: bool) -> str | None:
+    """The gateway that watches; None: this process does.
+
+    Raises:
+        InvalidInput: an option that only this process can follow, and a gateway that is named.
+        Unavailable: a stream of the running system is wanted, and none runs.
+    """
+    from livestar.client.find_gateway import find_gateway, gateway_or_raise
+
+    attached = watch.video.startswith("stream:")
+    own = watch.of_this_process()
+    if local or (own and not gateway):
+        return None
+    if own:
+        raise InvalidInput(f"{own[0]} cannot be asked of the running system: leave it out, or add --local")
+    return gateway_or_raise(gateway) if attached else find_gateway(gateway)

@@ -16,7 +16,12 @@ from numpy.typing import NDArray
 
 
 def write_video(
-    path: str | Path, frames: Iterable[NDArray[np.uint8]], fps: Fraction | int, *, crf: int = 20
+    path: str | Path,
+    frames: Iterable[NDArray[np.uint8]],
+    fps: Fraction | int,
+    *,
+    crf: int = 20,
+    keyframe_every: int | None = None,
 ) -> None:
     """Writes an H.264 yuv420p MP4 with its index in front; the same frames give the same bytes.
 
@@ -25,6 +30,8 @@ def write_video(
         frames: RGB uint8 [H, W, 3], all of one size, H and W even.
         fps: frames per second; `Fraction(30000, 1001)` for 29.97.
         crf: x264's constant rate factor, 0 (lossless but for the colour conversion) to 51 (worst).
+        keyframe_every: most frames from one keyframe to the next, at least 1: where a player may start and a stream may be cut;
+            None: x264 decides.
 
     Raises:
         ValueError: no frames, an odd or changing size, another shape or type.
@@ -39,7 +46,7 @@ def write_video(
         )
     try:
         with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
-            stream = _add_stream(container, first.shape, fps, crf)
+            stream = _add_stream(container, first.shape, fps, crf, keyframe_every)
             for rgb in chain((first,), rest):
                 container.mux(stream.encode(_checked(rgb, first.shape)))
             container.mux(stream.encode(None))
@@ -49,10 +56,17 @@ def write_video(
 
 
 def _add_stream(
-    container: OutputContainer, shape: tuple[int, ...], fps: Fraction | int, crf: int
+    container: OutputContainer,
+    shape: tuple[int, ...],
+    fps: Fraction | int,
+    crf: int,
+    keyframe_every: int | None,
 ) -> VideoStream:
     # Over small frames x264's macroblock tree reads memory that it never wrote: the bytes would vary from run to run.
-    stream = container.add_stream("libx264", rate=fps, options={"crf": str(crf), "x264-params": "mbtree=0"})
+    options = {"crf": str(crf), "x264-params": "mbtree=0"}
+    if keyframe_every is not None:
+        options["g"] = str(keyframe_every)
+    stream = container.add_stream("libx264", rate=fps, options=options)
     stream.height, stream.width = shape[:2]
     stream.pix_fmt = "yuv420p"
     # x264 decides differently with another number of threads: one thread makes the bytes repeatable.
