@@ -113,7 +113,7 @@ class FrameWorker:
     async def _gather(self) -> list[Frame]:
         """The frames of the next pass; empty when none came. Those that somebody left unfinished come one at a time."""
         batch, self._left_over = self._left_over, []
-        until_s = math.inf
+        until_s = time.monotonic() + self._settings.batch_wait_s
         while len(batch) < self._settings.max_batch_frames and not self._stopping:
             wait_s = max(0.0, until_s - time.monotonic()) if batch else None
             more = await self._read(wait_s)
@@ -145,7 +145,8 @@ class FrameWorker:
     async def _finish(self, batch: Sequence[Frame]) -> None:
         """Encodes, publishes, acknowledges."""
         wanted = [frame for frame in batch if await self._surely(self._wanted, frame)]
-        images = [frame for frame in wanted if frame.message.HasField("image")]
+        # A message without an image and without an end is an image that cannot be read.
+        images = [frame for frame in wanted if not frame.message.HasField("end")]
         outcomes = await self._encoder.encode([frame.message.image for frame in images]) if images else []
         by_place = dict(zip(map(_place, images), outcomes, strict=True))
         lost = {place for place, outcome in by_place.items() if isinstance(outcome, LiveStarError)}
@@ -174,10 +175,8 @@ class FrameWorker:
             ready.tokens.CopyFrom(outcome)
             self._metrics.encoded.inc()
             self._metrics.age.observe(max(0.0, (ready.encoded_at_ns - captured.captured_at_ns) / 1e9))
-        elif captured.HasField("end"):
-            ready.end.CopyFrom(captured.end)
         else:
-            ready.failure.CopyFrom(error_info(BadImage("the message holds neither an image nor an end.")))
+            ready.end.CopyFrom(captured.end)
         await self._put(ready, frame.traceparent)
 
     async def _put(self, ready: events_pb2.VisualTokensReady, traceparent: str | None) -> None:
