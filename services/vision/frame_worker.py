@@ -31,8 +31,8 @@ T = TypeVar("T")
 class FrameWorker:
     """See the module. Belongs to the event loop.
 
-    While one batch is encoded, the next one is gathered: a process holds two batches at most, so what it has taken is
-    finished long before another claims it.
+    While one batch is encoded, the next one is gathered: a process holds two batches at most. As long as it lives it says so,
+    and nobody else takes them; when it dies, they are taken over after `claim_idle_s`.
 
     Args:
         bus: the bus.
@@ -60,7 +60,7 @@ class FrameWorker:
         self._model_id = model_id
         self._settings = settings
         self._metrics = metrics
-        self._under_way: set[tuple[str, str]] = set()
+        self._under_way: dict[tuple[str, str], Frame] = {}
         self._left_over: list[Frame] = []
         self._stopping = False
         self._reader = GroupReader(
@@ -84,6 +84,15 @@ class FrameWorker:
     async def run(self) -> None:
         """Works until `stop`, finishes what it has taken, and leaves the group."""
         await self._surely(self._reader.join)
+        holding = asyncio.create_task(self._hold(), name="hold")
+        try:
+            await self._work()
+        finally:
+            holding.cancel()
+        with suppress(Unavailable):
+            await self._reader.leave()
+
+    async def _work(self) -> None:
         batch: list[Frame] = []
         while True:
             gathering = asyncio.create_task(self._gather(), name="gather")
@@ -93,9 +102,13 @@ class FrameWorker:
             finally:
                 gathering.cancel()
             if not batch and self._stopping:
-                break
-        with suppress(Unavailable):
-            await self._reader.leave()
+                return
+
+    async def _hold(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.claim_idle_s / 4)
+            with suppress(Unavailable):
+                await self._reader.hold(*self._under_way.values())
 
     def stop(self) -> None:
         """Takes no more frames."""
@@ -137,9 +150,9 @@ class FrameWorker:
             log.warning("%s", error)
             await asyncio.sleep(0.2)
             return []
-        # What this process holds may look idle to it.
+        # What this process holds may look idle to it, after a pause of the whole process.
         new = [frame for frame in frames if _place(frame) not in self._under_way]
-        self._under_way.update(map(_place, new))
+        self._under_way.update((_place(frame), frame) for frame in new)
         return new
 
     async def _finish(self, batch: Sequence[Frame]) -> None:
@@ -156,7 +169,8 @@ class FrameWorker:
             if _place(frame) in lost:
                 await self._surely(self._reader.bury, frame.entry, "unencodable")
         await self._surely(self._reader.ack, *(frame for frame in batch if _place(frame) not in lost))
-        self._under_way.difference_update(map(_place, batch))
+        for frame in batch:
+            del self._under_way[_place(frame)]
 
     async def _wanted(self, frame: Frame) -> bool:
         known = await self._streams.max_entries(StreamId(frame.message.stream_id)) is not None

@@ -286,6 +286,30 @@ async def test_replicas_share_the_work_and_each_frame_is_encoded_once(
     assert all(shares), "both worked"
 
 
+async def test_a_pass_that_takes_long_is_left_to_who_is_at_it(
+    redis_link: RedisLink,
+    bus: RedisStreams,
+    registry: RedisRegistry,
+    tiny_checkpoint: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with vision(redis_link, tiny_checkpoint, "slow") as slow:
+        see = slow.encoder._see
+        monkeypatch.setattr(slow.encoder, "_see", lambda frames: (time.sleep(1.0), see(frames))[1])
+        await publish(bus, frame(1))
+        shard = keys.frames(keys.shard_of(DOOR))
+
+        async def taken() -> bool:
+            return (await bus.backlog(shard, keys.VISION_GROUP)).pending == 1
+
+        await until(taken)
+        async with vision(redis_link, tiny_checkpoint, "quick") as quick:
+            assert len(await tokens(bus, 1)) == 1
+            await nothing_left(bus)
+    assert quick.metrics.value("livestar_vision_frames_encoded_total") == 0
+    assert await bus.length(keys.tokens(DOOR)) == 1
+
+
 async def test_a_stream_that_was_deleted_gets_no_tokens(
     redis_link: RedisLink, bus: RedisStreams, registry: RedisRegistry, tiny_checkpoint: Path
 ) -> None:
