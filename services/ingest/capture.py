@@ -79,8 +79,9 @@ class Capture:
         self._resumes = info.captured_sequence > 0
         self._num_dropped = 0
         self._counts = Counts()
-        under_way = range(info.decided_sequence + 1, info.captured_sequence + 1)
-        self._window = Window(info.spec.max_in_flight or 8, under_way)
+        size = info.spec.max_in_flight or 8
+        first = max(info.decided_sequence, info.captured_sequence - size) + 1
+        self._window = Window(size, range(first, info.captured_sequence + 1))
         self._news = asyncio.Event()
         self._leaving = False
         self._stopping = info.state == common_pb2.STREAM_STATE_STOPPING

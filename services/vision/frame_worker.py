@@ -31,8 +31,8 @@ T = TypeVar("T")
 class FrameWorker:
     """See the module. Belongs to the event loop.
 
-    While one batch is encoded, the next one is gathered: a process holds two batches at most, so what it has taken is
-    finished long before another claims it.
+    While one batch is encoded, the next one is gathered: a process holds two batches at most. As long as it lives it says so,
+    and nobody else takes them; when it dies, they are taken over after `claim_idle_s`.
 
     Args:
         bus: the bus.
@@ -60,7 +60,7 @@ class FrameWorker:
         self._model_id = model_id
         self._settings = settings
         self._metrics = metrics
-        self._under_way: set[tuple[str, str]] = set()
+        self._under_way: dict[tuple[str, str], Frame] = {}
         self._left_over: list[Frame] = []
         self._stopping = False
         self._reader = GroupReader(
@@ -84,6 +84,15 @@ class FrameWorker:
     async def run(self) -> None:
         """Works until `stop`, finishes what it has taken, and leaves the group."""
         await self._surely(self._reader.join)
+        holding = asyncio.create_task(self._hold(), name="hold")
+        try:
+            await self._work()
+        finally:
+            holding.cancel()
+        with suppress(Unavailable):
+            await self._reader.leave()
+
+    async def _work(self) -> None:
         batch: list[Frame] = []
         while True:
             gathering = asyncio.create_task(self._gather(), name="gather")
@@ -93,9 +102,13 @@ class FrameWorker:
             finally:
                 gathering.cancel()
             if not batch and self._stopping:
-                break
-        with suppress(Unavailable):
-            await self._reader.leave()
+                return
+
+    async def _hold(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.claim_idle_s / 4)
+            with suppress(Unavailable):
+                await self._reader.hold(*self._under_way.values())
 
     def stop(self) -> None:
         """Takes no more frames."""
@@ -113,7 +126,7 @@ class FrameWorker:
     async def _gather(self) -> list[Frame]:
         """The frames of the next pass; empty when none came. Those that somebody left unfinished come one at a time."""
         batch, self._left_over = self._left_over, []
-        until_s = math.inf
+        until_s = time.monotonic() + self._settings.batch_wait_s
         while len(batch) < self._settings.max_batch_frames and not self._stopping:
             wait_s = max(0.0, until_s - time.monotonic()) if batch else None
             more = await self._read(wait_s)
@@ -137,15 +150,16 @@ class FrameWorker:
             log.warning("%s", error)
             await asyncio.sleep(0.2)
             return []
-        # What this process holds may look idle to it.
+        # What this process holds may look idle to it, after a pause of the whole process.
         new = [frame for frame in frames if _place(frame) not in self._under_way]
-        self._under_way.update(map(_place, new))
+        self._under_way.update((_place(frame), frame) for frame in new)
         return new
 
     async def _finish(self, batch: Sequence[Frame]) -> None:
         """Encodes, publishes, acknowledges."""
         wanted = [frame for frame in batch if await self._surely(self._wanted, frame)]
-        images = [frame for frame in wanted if frame.message.HasField("image")]
+        # A message without an image and without an end is an image that cannot be read.
+        images = [frame for frame in wanted if not frame.message.HasField("end")]
         outcomes = await self._encoder.encode([frame.message.image for frame in images]) if images else []
         by_place = dict(zip(map(_place, images), outcomes, strict=True))
         lost = {place for place, outcome in by_place.items() if isinstance(outcome, LiveStarError)}
@@ -155,7 +169,8 @@ class FrameWorker:
             if _place(frame) in lost:
                 await self._surely(self._reader.bury, frame.entry, "unencodable")
         await self._surely(self._reader.ack, *(frame for frame in batch if _place(frame) not in lost))
-        self._under_way.difference_update(map(_place, batch))
+        for frame in batch:
+            del self._under_way[_place(frame)]
 
     async def _wanted(self, frame: Frame) -> bool:
         known = await self._streams.max_entries(StreamId(frame.message.stream_id)) is not None
@@ -174,10 +189,8 @@ class FrameWorker:
             ready.tokens.CopyFrom(outcome)
             self._metrics.encoded.inc()
             self._metrics.age.observe(max(0.0, (ready.encoded_at_ns - captured.captured_at_ns) / 1e9))
-        elif captured.HasField("end"):
-            ready.end.CopyFrom(captured.end)
         else:
-            ready.failure.CopyFrom(error_info(BadImage("the message holds neither an image nor an end.")))
+            ready.end.CopyFrom(captured.end)
         await self._put(ready, frame.traceparent)
 
     async def _put(self, ready: events_pb2.VisualTokensReady, traceparent: str | None) -> None:

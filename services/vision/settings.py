@@ -19,7 +19,7 @@ class VisionSettings(ServiceSettings, env_prefix="LIVESTAR_VISION_"):
         torch_threads: threads of one pass on the CPU; one process a core with one thread each is the fastest.
         max_batch_frames: most frames of one pass.
         batch_wait_s: how long a pass waits for more frames after its first one.
-        claim_idle_s: frames that a replica took and did not finish for so long are taken over: more than a pass ever takes.
+        claim_idle_s: frames of a replica that gave no sign of life for so long are taken over.
         max_deliveries: a frame that was taken so often without being finished is given up.
     """
 
@@ -31,5 +31,5 @@ class VisionSettings(ServiceSettings, env_prefix="LIVESTAR_VISION_"):
     torch_threads: Annotated[int, Field(ge=1, le=256)] = 1
     max_batch_frames: Annotated[int, Field(ge=1, le=256)] = 8
     batch_wait_s: Annotated[float, Field(ge=0, le=1)] = 0.005
-    claim_idle_s: Annotated[float, Field(gt=0, le=600)] = 10.0
+    claim_idle_s: Annotated[float, Field(gt=0, le=600)] = 3.0
     max_deliveries: Annotated[int, Field(ge=1, le=100)] = 4

@@ -216,3 +216,22 @@ async def test_what_is_removed_is_gone_for_everybody(bus: Bus) -> None:
     assert await bus.remove("none", ids[0]) == 0
     assert payloads(await bus.read({"k": START}, count=9, block_s=NOW)) == [b"2", b"3"]
     assert await bus.backlog("k", "g") == Backlog(waiting=1, pending=1)
+
+
+async def test_what_is_held_is_not_idle(bus: Bus) -> None:
+    ids = await publish(bus, "k", b"1", b"2")
+    await bus.hold("k", "none", "c", ids[0])
+    await bus.read_group(["k"], "g", "c", count=2, block_s=NOW)
+    await asyncio.sleep(A_WHILE)
+    await bus.hold("k", "g", "c", ids[0], "1-1")
+    await bus.hold("k", "g", "c")
+    claimed = await bus.claim_idle("k", "g", "heir", min_idle_s=A_WHILE / 2, count=9)
+    assert [(entry.payload, entry.deliveries) for entry in claimed] == [(b"2", 2)]
+    await asyncio.sleep(A_WHILE)
+    claimed = await bus.claim_idle("k", "g", "heir", min_idle_s=A_WHILE / 2, count=1)
+    assert [(entry.payload, entry.deliveries) for entry in claimed] == [(b"1", 2)], (
+        "holding counts no delivery"
+    )
+    await bus.ack("k", "g", ids[0])
+    await bus.hold("k", "g", "c", ids[0])
+    assert (await bus.backlog("k", "g")).pending == 1, "what is done is not taken again"

@@ -139,6 +139,10 @@ class Bus(Protocol):
         """
         ...
 
+    async def hold(self, key: str, group: str, consumer: str, *entry_ids: str) -> None:
+        """Says that `consumer` is still at work on these pending entries: they are not idle, and count no delivery."""
+        ...
+
     async def backlog(self, key: str, group: str) -> Backlog:
         """What the group has not finished; zeros where there is no group."""
         ...

@@ -24,7 +24,7 @@ class GroupSettings:
         count: most entries of each stream in one answer.
         block_s: longest wait for the first one.
         max_deliveries: an entry that was handed out so often without being acknowledged is dead.
-        min_idle_s: an entry unacknowledged for so long is taken over: more than handling one ever takes.
+        min_idle_s: an entry unacknowledged for so long is taken over: more than handling one takes, or hold it.
         claim_every_s: how often to look for such entries, while there are none.
         claim_count: most entries to take over at once. One: an entry that kills its reader takes no other with it.
         max_dead: dead letters kept.
@@ -59,6 +59,13 @@ class Delivery(Generic[MessageT]):
     def traceparent(self) -> str | None:
         """The trace that it belongs to."""
         return self.entry.headers.get(TRACEPARENT)
+
+
+def _by_stream(deliveries: Sequence[Delivery[MessageT]]) -> dict[str, list[str]]:
+    by_stream: dict[str, list[str]] = {}
+    for delivery in deliveries:
+        by_stream.setdefault(delivery.entry.key, []).append(delivery.entry.id)
+    return by_stream
 
 
 async def _ignore(entry: Entry, reason: str) -> None:
@@ -124,11 +131,17 @@ class GroupReader(Generic[MessageT]):
         Raises:
             Unavailable: the bus is away; they will come again.
         """
-        by_stream: dict[str, list[str]] = {}
-        for delivery in deliveries:
-            by_stream.setdefault(delivery.entry.key, []).append(delivery.entry.id)
-        for key, ids in by_stream.items():
+        for key, ids in _by_stream(deliveries).items():
             await self._ack(key, *ids)
+
+    async def hold(self, *deliveries: Delivery[MessageT]) -> None:
+        """These are still being handled: call it more often than every `min_idle_s`, and nobody takes them over.
+
+        Raises:
+            Unavailable: the bus is away.
+        """
+        for key, ids in _by_stream(deliveries).items():
+            await self._bus.hold(key, self._settings.group, self._settings.consumer, *ids)
 
     async def bury(self, entry: Entry, reason: str) -> None:
         """Moves an entry to the dead letters: copied first, then told, then acknowledged.

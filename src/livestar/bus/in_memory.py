@@ -146,6 +146,13 @@ class InMemoryBus:
             found.append(replace(entry, deliveries=waits.deliveries + 1))
         return found
 
+    async def hold(self, key: str, group: str, consumer: str, *entry_ids: str) -> None:
+        """See `Bus.hold`."""
+        pending = self._pending(key, group)
+        for entry_id in map(_parsed, entry_ids):
+            if waits := pending.get(entry_id):
+                pending[entry_id] = replace(waits, consumer=consumer, since_s=self._clock())
+
     async def backlog(self, key: str, group: str) -> Backlog:
         """See `Bus.backlog`."""
         stream = self._streams.get(key)

@@ -119,6 +119,16 @@ class RedisStreams:
             raise
         return [_entry(key, entry_id, fields, int(deliveries)) for entry_id, fields, deliveries in claimed]
 
+    async def hold(self, key: str, group: str, consumer: str, *entry_ids: str) -> None:
+        """See `Bus.hold`."""
+        if not entry_ids:
+            return
+        try:
+            await self._link.script(_HOLD, [key], [group, consumer, *entry_ids])
+        except exceptions.ResponseError as error:
+            if not _group_is_gone(error):
+                raise
+
     async def backlog(self, key: str, group: str) -> Backlog:
         """See `Bus.backlog`."""
         try:
@@ -173,6 +183,12 @@ def _entry(
     headers = {name.decode(errors="replace"): value.decode(errors="replace") for name, value in pairs.items()}
     return Entry(key, entry_id.decode(), payload, headers, deliveries)
 
+
+_HOLD = """
+local ids = {unpack(ARGV, 3)}
+ids[#ids + 1] = 'JUSTID'
+redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, unpack(ids))
+"""
 
 _CLAIM = """
 local found, cursor = {}, '0-0'
