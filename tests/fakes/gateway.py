@@ -31,7 +31,6 @@ from livestar.obs import Metrics
 from livestar.rpc import Channels
 from livestar.service import Process
 
-
 FREE_PORTS: dict[str, Any] = {"port": 0, "grpc_port": 0, "http_port": 0}
 
 

@@ -96,7 +96,9 @@ class LivePreview:
             body = self._body(name)
             status = "200 OK" if body is not None else "404 Not Found"
             content = body or b"there is nothing\n"
-            writer.write(f"HTTP/1.1 {status}\r\nContent-Length: {len(content)}\r\nConnection: close\r\n\r\n".encode())
+            writer.write(
+                f"HTTP/1.1 {status}\r\nContent-Length: {len(content)}\r\nConnection: close\r\n\r\n".encode()
+            )
             writer.write(content)
             await writer.drain()
         except (OSError, EOFError, TimeoutError):

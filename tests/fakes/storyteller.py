@@ -70,7 +70,12 @@ class Storyteller:
     async def silent(self, nll: float = 0.2, *, channel: str = "narration", reference: float = 0.18) -> None:
         """The held caption holds."""
         await self._decide(
-            channel, events_pb2.ACTION_SILENT, events_pb2.RULE_HOLDS, nll, reference, self.held.get(channel, "")
+            channel,
+            events_pb2.ACTION_SILENT,
+            events_pb2.RULE_HOLDS,
+            nll,
+            reference,
+            self.held.get(channel, ""),
         )
 
     async def speak(

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from fakes.engine import TinyNetwork
+
+if TYPE_CHECKING:
+    from fakes.gateway import RunningGateway
+    from livestar.bus import EmbeddedRedis, RedisLink
 
 
 @pytest.fixture(scope="session")
 def tiny_network(tiny_checkpoint: Path) -> TinyNetwork:
     """The tiny checkpoint, loaded."""
     return TinyNetwork.load(tiny_checkpoint)
+
+
+@pytest.fixture
+async def gateway(redis_server: EmbeddedRedis, redis_link: RedisLink) -> AsyncIterator[RunningGateway]:
+    """A whole gateway over a real, empty Redis."""
+    from fakes.gateway import running_gateway
+
+    async with running_gateway(redis_server.url) as running:
+        yield running
