@@ -31,6 +31,8 @@ from livestar.obs import Metrics
 from livestar.rpc import Channels
 from livestar.service import Process
 
+FREE_PORTS: dict[str, Any] = {"port": 0, "grpc_port": 0, "http_port": 0}
+
 
 @dataclass
 class RunningGateway:
@@ -72,7 +74,7 @@ class RunningGateway:
 @asynccontextmanager
 async def running_gateway(redis_url: str, **settings: Any) -> AsyncIterator[RunningGateway]:
     """Starts one, drains it at the end."""
-    parsed = GatewaySettings(redis_url=SecretStr(redis_url), port=0, grpc_port=0, http_port=0, **settings)
+    parsed = GatewaySettings(redis_url=SecretStr(redis_url), **{**FREE_PORTS, **settings})
     process = Process("gateway", parsed)
     async with AsyncExitStack() as stack:
         link = await stack.enter_async_context(RedisLink(redis_url, patience=Patience(0.3, 1.0, 1.0)))

@@ -26,7 +26,7 @@ class Storyteller:
         self.sequence = 0
         self.frame = 0
         self.pts_ns = 0
-        self.held = ""
+        self.held: dict[str, str] = {}
         self.clip = 0
         self._bus = bus
         self._registry = registry
@@ -70,7 +70,12 @@ class Storyteller:
     async def silent(self, nll: float = 0.2, *, channel: str = "narration", reference: float = 0.18) -> None:
         """The held caption holds."""
         await self._decide(
-            channel, events_pb2.ACTION_SILENT, events_pb2.RULE_HOLDS, nll, reference, self.held
+            channel,
+            events_pb2.ACTION_SILENT,
+            events_pb2.RULE_HOLDS,
+            nll,
+            reference,
+            self.held.get(channel, ""),
         )
 
     async def speak(
@@ -83,12 +88,12 @@ class Storyteller:
         pieces: bool = True,
     ) -> None:
         """A new caption, piece by piece and then as a decision."""
-        first = not self.held and channel == "narration"
+        first = channel not in self.held
         if pieces:
             for word in _words(text):
                 await self.tell(text_piece=events_pb2.TextPiece(channel=channel, text=word))
-        if channel == "narration":
-            self.held, self.clip = text, self.clip + 1
+        self.held[channel] = text
+        self.clip += channel == "narration"
         rule = events_pb2.RULE_FIRST if first else events_pb2.RULE_PERPLEXITY
         nlls = (NAN, NAN) if first else (nll, reference)
         await self._decide(channel, events_pb2.ACTION_SPEAK, rule, *nlls, text, new=0.18)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,6 +12,10 @@ from fakes.decoding import Edge, memory
 from fakes.engine import TinyNetwork
 from fakes.nano import Nano
 from livestar.bus import EmbeddedRedis, RedisLink
+
+if TYPE_CHECKING:
+    from fakes.gateway import RunningGateway
+    from livestar.bus import EmbeddedRedis, RedisLink
 
 
 @pytest.fixture(scope="session")
@@ -36,3 +41,12 @@ async def memory_address(redis_server: EmbeddedRedis, edge: Edge) -> AsyncIterat
     """A memory service over an empty Redis."""
     async with memory(redis_server.url) as address:
         yield address
+
+
+@pytest.fixture
+async def gateway(redis_server: EmbeddedRedis, redis_link: RedisLink) -> AsyncIterator[RunningGateway]:
+    """A whole gateway over a real, empty Redis."""
+    from fakes.gateway import running_gateway
+
+    async with running_gateway(redis_server.url) as running:
+        yield running

@@ -106,7 +106,7 @@ export class AskPanel {
     say(row.at, asked.done && !asked.failed && asked.at !== null ? `as of ${clock(asked.answeredAt ?? asked.at)}` : "");
     row.answer.classList.toggle("bad", Boolean(asked.failed));
     row.element.classList.toggle("answering", !asked.done);
-    this.answers.scrollTop = this.answers.scrollHeight;
+    if (asked.own) row.element.scrollIntoView({ block: "nearest" });
   }
 
   drop(asked) {

@@ -11,10 +11,12 @@ import { NarrationList } from "./narration.js";
 import { Picker, titleOf } from "./picker.js";
 import { Player } from "./player.js";
 import { NARRATION, Story } from "./story.js";
-import { FINAL, number, stateOf } from "./units.js";
+import { FINAL, number, span, stateOf } from "./units.js";
 
 const HISTORY = 2500;
 const FRESH_S = 1.5;
+const QUIET_S = 12;
+const narrow = matchMedia("(max-width: 600px)");
 
 class Page {
   constructor() {
@@ -60,6 +62,7 @@ class Page {
     this.stream = id;
     this.story = new Story();
     this.connection = ["connecting", ""];
+    this.heardAt = performance.now();
     byId("empty").hidden = true;
     byId("stage").hidden = false;
     byId("caption").hidden = true;
@@ -85,9 +88,14 @@ class Page {
     this.player.show(id, FINAL.has(story.state));
     this.ask.load().catch(() => {});
     this.feed = new Feed(id, Math.max(0, number(info.event_sequence) - HISTORY), {
-      onEvent: (type, event) => { if (story === this.story) story.take(type, event); },
+      onEvent: (type, event) => { if (story === this.story) this.heard(story, type, event); },
       onStatus: (state, words) => { if (story === this.story) this.connected(state, words); },
     });
+  }
+
+  heard(story, type, event) {
+    this.heardAt = performance.now();
+    story.take(type, event);
   }
 
   changed({ what, item }) {
@@ -141,15 +149,17 @@ class Page {
     const [connection, words] = this.connection;
     const { state, behind, newest } = this.story;
     const at = this.player.time;
+    const quiet = (performance.now() - this.heardAt) / 1000;
     const [mood, text] = connection === "gone" ? ["bad", words || "Gone"]
       : this.story.over ? ["idle", `This stream has ${state === "failed" ? "failed" : state}`.replace("has stopped", "was stopped")]
       : connection === "connecting" ? ["wait", "Connecting"]
       : connection === "waiting" ? ["bad", `Reconnecting: ${words}`]
       : behind === null ? ["wait", state ? state[0].toUpperCase() + state.slice(1) : "Waiting"]
-      : ["live", `Live, ${behind.toFixed(1)} s behind`];
+      : quiet > QUIET_S ? ["wait", `Nothing new for ${span(quiet)}`]
+      : ["live", `${narrow.matches ? "" : "Live, "}${behind.toFixed(1)} s behind`];
     byId("status").dataset.state = mood;
     say(byId("status-text"), text);
-    const lag = at !== null && newest > at ? `picture ${(newest - at).toFixed(0)} s after` : "";
+    const lag = at !== null && newest > at ? `picture ${(newest - at).toFixed(0)} s behind` : "";
     const counts = this.story.numFrames ? `${this.story.numSpoken} spoken, ${this.story.numFrames - this.story.numSpoken} silent` : "";
     say(byId("figures"), [counts, lag].filter(Boolean).join(" · "));
   }

@@ -57,7 +57,7 @@ export class NarrationList {
       const row = this.rows.get(item);
       if (!row || !item.done) return;
       const end = some[index + 1] ? some[index + 1].at : this.story.newest;
-      say(row.held, some[index + 1] ? `held for ${span(end - item.at)}` : `holds since ${span(Math.max(0, end - item.at))}`);
+      say(row.held, some[index + 1] ? `held for ${span(end - item.at)}` : `holding for ${span(Math.max(0, end - item.at))}`);
     });
   }
 

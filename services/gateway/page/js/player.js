@@ -21,8 +21,8 @@ export class Player {
     for (const name of ["play", "pause"]) this.video.addEventListener(name, () => this.tellPlaying());
     this.video.addEventListener("loadedmetadata", () => {
       const { videoWidth, videoHeight } = this.video;
-      // Tall pictures get black bars instead of the whole page.
-      this.screen.style.aspectRatio = String(Math.max(videoWidth / videoHeight, 4 / 3));
+      // On a phone the frame takes the picture's shape; a tall picture gets bars instead of the whole page.
+      this.screen.style.setProperty("--shape", String(Math.max(videoWidth / videoHeight, 4 / 3)));
     });
     this.video.addEventListener("playing", () => { byId("no-picture").hidden = true; });
     const tick = () => { this.tick(); requestAnimationFrame(tick); };

@@ -5,11 +5,15 @@ const MAX_CHARS = 4 * 1024 * 1024;
 export async function* serverEvents(body) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
+  let ended = false;
   let event = { id: "", type: "message", data: [] };
   try {
     for (;;) {
       const { value, done } = await reader.read();
-      if (done) return;
+      if (done) {
+        ended = true;
+        return;
+      }
       const lines = (rest + value).split("\n");
       rest = lines.pop();
       if (rest.length > MAX_CHARS) throw new Error("An event of the gateway is too long.");
@@ -28,6 +32,6 @@ export async function* serverEvents(body) {
       }
     }
   } finally {
-    reader.cancel().catch(() => {});
+    if (!ended) reader.cancel().catch(() => {});
   }
 }
