@@ -85,7 +85,9 @@ class Narration:
         job = with_source(info, self._loop.run(self._book.source(name)))
         self._progress = replace(info.progress, duration_s=0.0)
         state, reason, files = self._outcome(job, info.attempt)
-        self._loop.run(self._book.finish(name, self._worker, state, reason=reason, files=files))
+        self._loop.run(
+            self._book.finish(name, self._worker, state, self._progress, reason=reason, files=files)
+        )
         return state
 
     def _outcome(self, job: Job, attempt: int) -> tuple[JobState, str, dict[str, str]]:

@@ -18,7 +18,7 @@ import pytest
 from livestar.client.running_system import RunningSystem
 from livestar.client.system import ServiceEnded, System, SystemSettings
 from livestar.client.system.plan import STOP_ORDER, ServicePlan, environment_of, free_port, services_of
-from livestar.core.errors import LiveStarError, Unavailable
+from livestar.core.errors import FailedPrecondition, LiveStarError, Unavailable
 
 pytestmark = pytest.mark.integration
 
@@ -89,8 +89,7 @@ def test_it_tells_who_is_ready_is_found_and_leaves_nothing(tmp_path: Path, scrat
         assert environment["LIVESTAR_DECODER_REDIS_URL"] == found.redis_url
     assert RunningSystem.find() is None
     assert none_left(tmp_path)
-    assert [path.name for path in scratch.iterdir()] == [f"livestar-{os.getuid()}"]
-    assert list((scratch / f"livestar-{os.getuid()}").iterdir()) == []
+    assert list(scratch.iterdir()) == []
 
 
 def test_they_stop_in_order(tmp_path: Path, scratch: Path) -> None:
@@ -231,3 +230,14 @@ def test_a_note_of_a_process_that_is_gone_is_passed_over(scratch: Path) -> None:
     RunningSystem.note().write_text("not JSON")
     assert RunningSystem.find() is None
     RunningSystem.note().unlink()
+
+
+def test_a_folder_of_somebody_else_is_not_trusted(scratch: Path) -> None:
+    """Whoever may write there could send our commands to a gateway of theirs."""
+    (folder := RunningSystem.note().parent).mkdir(mode=0o700)
+    RunningSystem(os.getpid(), "http://127.0.0.1:1", "").announce()
+    assert RunningSystem.find() is not None
+    folder.chmod(0o777)
+    assert RunningSystem.find() is None
+    with pytest.raises(FailedPrecondition, match="not this user's own"):
+        RunningSystem(os.getpid(), "http://127.0.0.1:1", "").announce()

@@ -92,9 +92,8 @@ class JobBook:
         Raises:
             LeaseLost: somebody else works on it.
         """
-        flat: list[Argument] = [part for name, value in asdict(progress).items() for part in (name, value)]
-        names = [keys.job(job), keys.leaving_worker(worker.partition("/")[0])]
-        answer = await self._link.script(_PROGRESS, names, [worker, time.time_ns(), *flat])
+        names = [keys.job(job), keys.leaving_worker(_group(worker))]
+        answer = await self._link.script(_PROGRESS, names, [worker, time.time_ns(), *_flat(progress)])
         if not answer:
             raise _lost(job)
         return Order(answer.decode())
@@ -104,20 +103,20 @@ class JobBook:
         job: str,
         worker: str,
         state: JobState,
+        progress: JobProgress,
         *,
         reason: str = "",
-        files: Mapping[str, str] | None = None,
+        files: Mapping[str, str] = {},
     ) -> None:
         """Brings a job to a final state, or back to QUEUED.
 
         Raises:
             LeaseLost: somebody else works on it.
         """
-        group = worker.partition("/")[0]
-        names = [keys.job(job), keys.active_jobs(), keys.job_outcomes(group)]
+        names = [keys.job(job), keys.active_jobs(), keys.job_outcomes(_group(worker))]
         final = int(state in FINAL_JOBS)
-        values: list[Argument] = [job, worker, state, reason, json.dumps(files or {}), time.time_ns(), final]
-        if not await self._link.script(_FINISH, names, values):
+        values: list[Argument] = [job, worker, state, reason, json.dumps(dict(files)), time.time_ns(), final]
+        if not await self._link.script(_FINISH, names, [*values, *_flat(progress)]):
             raise _lost(job)
 
     async def cancel(self, job: str) -> JobInfo:
@@ -180,6 +179,15 @@ def with_source(info: JobInfo, source: str) -> Job:
     return replace(info.job, source=source)
 
 
+def _group(worker: str) -> str:
+    """The group that a worker belongs to: its name before the slash."""
+    return worker.partition("/")[0]
+
+
+def _flat(progress: JobProgress) -> list[Argument]:
+    return [part for name, value in asdict(progress).items() for part in (name, value)]
+
+
 def _not_found(job: str) -> NotFound:
     return NotFound(f"there is no job '{job}': see `livestar jobs list`")
 
@@ -233,7 +241,8 @@ return redis.call('EXISTS', KEYS[2]) == 1 and 'leave' or 'go_on'
 _FINISH = """
 local found = redis.call('HMGET', KEYS[1], 'state', 'worker')
 if found[1] ~= 'running' or found[2] ~= ARGV[2] then return 0 end
-redis.call('HSET', KEYS[1], 'state', ARGV[3], 'reason', ARGV[4], 'files', ARGV[5], 'updated_at_ns', ARGV[6])
+redis.call('HSET', KEYS[1], 'state', ARGV[3], 'reason', ARGV[4], 'files', ARGV[5], 'updated_at_ns', ARGV[6],
+  unpack(ARGV, 8))
 if ARGV[7] == '1' then
   redis.call('SREM', KEYS[2], ARGV[1])
   redis.call('HINCRBY', KEYS[3], ARGV[3], 1)

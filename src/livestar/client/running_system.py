@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
+from livestar.core.errors import FailedPrecondition
+
 
 @dataclass(frozen=True)
 class RunningSystem:
@@ -29,13 +31,13 @@ class RunningSystem:
     @classmethod
     def note(cls) -> Path:
         """The file of a system that this process runs."""
-        return _folder() / f"system-{os.getpid()}.json"
+        return _path() / f"system-{os.getpid()}.json"
 
     @classmethod
     def find(cls) -> Self | None:
         """The system that was started last and still runs; None: there is none."""
-        with suppress(OSError):
-            notes = sorted(_folder().glob("system-*.json"), key=lambda path: path.stat().st_mtime_ns)
+        with suppress(OSError, FailedPrecondition):
+            notes = sorted(_checked(_path()).glob("system-*.json"), key=lambda path: path.stat().st_mtime_ns)
             for note in reversed(notes):
                 with suppress(OSError, ValueError, TypeError):
                     found = cls(**json.loads(note.read_text(encoding="utf-8")))
@@ -44,8 +46,14 @@ class RunningSystem:
         return None
 
     def announce(self) -> None:
-        """Leaves the note, for this user's eyes only."""
+        """Leaves the note, for this user's eyes only.
+
+        Raises:
+            FailedPrecondition: somebody else has taken its place.
+        """
         note = self.note()
+        note.parent.mkdir(mode=0o700, exist_ok=True)
+        _checked(note.parent)
         with suppress(FileNotFoundError):
             note.unlink()
         handle = os.open(note, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -55,20 +63,19 @@ class RunningSystem:
     def withdraw(self) -> None:
         """Takes the note away."""
         with suppress(OSError):
-            self.note().unlink()
+            (note := self.note()).unlink()
+            note.parent.rmdir()
 
 
-def _folder() -> Path:
-    """A folder that only this user can write; made when it is missing.
+def _path() -> Path:
+    return Path(tempfile.gettempdir()) / f"livestar-{os.getuid()}"
 
-    Raises:
-        PermissionError: somebody else has taken its place.
-    """
-    folder = Path(tempfile.gettempdir()) / f"livestar-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
+
+def _checked(folder: Path) -> Path:
+    """The folder, if only this user can write there: in a place that all share, anybody may have made it."""
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
-        raise PermissionError(f"{folder} is not this user's own: remove it")
+        raise FailedPrecondition(f"{folder} is not this user's own: remove it")
     return folder
 
 

@@ -22,6 +22,9 @@ from livestar.client.timed_question import TimedQuestion
 from livestar.client.told import told
 from livestar.core.errors import DeadlineExceeded, LiveStarError
 
+LAST_QUESTIONS_S = 10.0
+"""What a question gets that is still under way when its stream has ended."""
+
 
 class Shows(Protocol):
     """Something that shows events."""
@@ -129,6 +132,7 @@ def show_stream(
     Raises:
         LiveStarError: the stream or the gateway is gone, or nothing comes.
     """
+    asking: list[threading.Thread] = []
     waiting = sorted(questions, key=lambda question: question.at_s)
     started_s, first_s = time.monotonic(), None
     with Aside(lambda: gateway.events(stream, after=after), "events") as events:
@@ -139,9 +143,11 @@ def show_stream(
                 shows.show(event)
                 first_s = first_s or (now_s if event.frame_sequence else None)
                 while waiting and event.frame_sequence and waiting[0].at_s <= event.pts_ns / 1e9:
-                    _ask(gateway, stream, waiting.pop(0))
+                    asking.append(_ask(gateway, stream, waiting.pop(0)))
             if until.is_reached(event, started_s, first_s, now_s):
                 return
+    for thread in asking:
+        thread.join(LAST_QUESTIONS_S)
     for question in waiting:
         typer.echo(
             f"livestar: the stream ended before {question.at_s:g} s, so this was not asked: {question.text}",
@@ -149,7 +155,7 @@ def show_stream(
         )
 
 
-def _ask(gateway: GatewayClient, stream: str, question: TimedQuestion) -> None:
+def _ask(gateway: GatewayClient, stream: str, question: TimedQuestion) -> threading.Thread:
     """Asks beside the showing; question and answer come as events. What goes wrong is one line on stderr."""
 
     def ask() -> None:
@@ -158,4 +164,6 @@ def _ask(gateway: GatewayClient, stream: str, question: TimedQuestion) -> None:
         except LiveStarError as error:
             typer.echo(f"livestar: {error}", err=True)
 
-    threading.Thread(target=ask, name="ask", daemon=True).start()
+    asking = threading.Thread(target=ask, name="ask", daemon=True)
+    asking.start()
+    return asking

@@ -10,7 +10,7 @@ from pathlib import Path
 
 # Outlives us by a moment: when its stdin closes without a word, we were killed. The services are killed with us; a second for
 # the last of them to let go of its files.
-_GUARD = 'read -r word; [ "$word" = done ] || { sleep 1; rm -rf "$@"; }'
+_GUARD = 'read -r word; [ "$word" = done ] || { sleep 1; rm -rf "$@"; rmdir "${2%/*}" 2>/dev/null; }'
 
 
 class RunFolder:
@@ -20,11 +20,11 @@ class RunFolder:
         path: the folder.
     """
 
-    def __init__(self, *also: Path) -> None:
-        """`also`: files that go with it when this process is killed."""
+    def __init__(self, note: Path) -> None:
+        """`note`: a file that goes with it when this process is killed, with its folder when nothing else is in that."""
         self.path = Path(tempfile.mkdtemp(prefix="livestar-"))
         self._guard = subprocess.Popen(  # noqa: S603 - our own script
-            ["/bin/sh", "-c", _GUARD, "livestar-guard", str(self.path), *map(str, also)],
+            ["/bin/sh", "-c", _GUARD, "livestar-guard", str(self.path), str(note)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
