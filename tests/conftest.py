@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from fakes.decoding import Edge
+    from fakes.nano import Nano
     from livestar.bus import EmbeddedRedis, RedisLink
 
 # One thread a process: tests run in parallel processes, and threads that wait for each other on busy cores cost 10 times more.
@@ -72,3 +74,19 @@ async def redis_link(redis_server: EmbeddedRedis) -> AsyncIterator[RedisLink]:
     async with RedisLink(redis_server.url) as link:
         await link.execute("FLUSHALL")
         yield link
+
+
+@pytest.fixture
+async def edge(redis_link: RedisLink) -> Edge:
+    """What stands around the memory and decoder services."""
+    from fakes.decoding import Edge
+
+    return Edge(redis_link)
+
+
+@pytest.fixture(scope="session")
+def nano() -> Nano:
+    """The shipped checkpoint, loaded."""
+    from fakes.nano import Nano
+
+    return Nano()

@@ -8,7 +8,7 @@ from typing import Any
 
 from livestar.api.v1 import common_pb2, memory_pb2
 from livestar.bus import RedisLink, RedisRegistry, Role, keys
-from livestar.core.errors import CapacityExceeded, FailedPrecondition, LeaseLost, NotFound
+from livestar.core.errors import CapacityExceeded, FailedPrecondition, InvalidInput, LeaseLost, NotFound
 from livestar.core.ids import StreamId, stream_id
 from livestar.obs import current_traceparent
 from livestar.wire.ledger import LedgerEntry, ledger_of, plan_proto
@@ -16,7 +16,7 @@ from livestar.wire.policy import policy_of
 from services.memory import commit, scripts
 from services.memory.metrics import MemoryMetrics
 
-MAX_REMEMBERED = 4096
+MAX_REMEMBERED = 1024
 """Streams whose ledgers are held in this process beside Redis."""
 
 
@@ -115,7 +115,9 @@ class StreamMemory:
         if request.coming_tokens:
             known = await self._ledger(stream, request.head.epoch, request.head.batch)
             with self._metrics.plan_seconds.time():
-                response.plan.CopyFrom(_plan(known, request.head.settings.memory, request.coming_tokens))
+                plan = _plan(known, request.head.settings.memory, request.coming_tokens)
+            if plan:
+                response.plan.CopyFrom(plan)
         return response
 
     async def load(self, stream: StreamId, epoch: int) -> Kept:
@@ -148,12 +150,19 @@ class StreamMemory:
 
         Raises:
             NotFound: nothing is kept of the stream.
+            FailedPrecondition: its policy cannot make room for them.
         """
         fields = _pairs(await self._link.execute("HGETALL", keys.ledger(stream)))
         if b"head" not in fields:
             raise NotFound(f"nothing is kept of a stream '{stream}': commit first")
         head = memory_pb2.StreamHead.FromString(fields[b"head"])
-        return _plan(_read(fields), head.settings.memory, coming_tokens)
+        plan = _plan(_read(fields), head.settings.memory, coming_tokens)
+        if plan is None:
+            raise FailedPrecondition(
+                f"the memory policy of stream '{stream}' cannot make room for {coming_tokens} more tokens: raise its "
+                "max_trunk_tokens"
+            )
+        return plan
 
     async def forget(self, stream: StreamId) -> None:
         """Removes everything of a stream; fine where there is nothing."""
@@ -235,9 +244,14 @@ def _data(stream: StreamId) -> tuple[str, str]:
     return keys.ledger(stream), keys.kept(stream)
 
 
-def _plan(known: _Known, memory: common_pb2.MemoryPolicy, coming_tokens: int) -> memory_pb2.ForgetPlan:
-    ledger = ledger_of(known.entries.values(), coming_tokens=coming_tokens)
-    return plan_proto(policy_of(memory).plan(ledger), ledger, batch=known.batch, coming_tokens=coming_tokens)
+def _plan(known: _Known, memory: common_pb2.MemoryPolicy, coming_tokens: int) -> memory_pb2.ForgetPlan | None:
+    """What to forget; None where the policy cannot say: what is written is written, and the engine finds out by itself."""
+    try:
+        ledger = ledger_of(known.entries.values(), coming_tokens=coming_tokens)
+        forget = policy_of(memory).plan(ledger)
+    except (InvalidInput, ValueError):
+        return None
+    return plan_proto(forget, ledger, batch=known.batch, coming_tokens=coming_tokens)
 
 
 def _read(fields: dict[bytes, bytes]) -> _Known:

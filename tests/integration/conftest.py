@@ -10,8 +10,7 @@ import pytest
 
 from fakes.decoding import Edge, memory
 from fakes.engine import TinyNetwork
-from fakes.nano import Nano
-from livestar.bus import EmbeddedRedis, RedisLink
+from livestar.bus import EmbeddedRedis
 
 if TYPE_CHECKING:
     from fakes.gateway import RunningGateway
@@ -22,18 +21,6 @@ if TYPE_CHECKING:
 def tiny_network(tiny_checkpoint: Path) -> TinyNetwork:
     """The tiny checkpoint, loaded."""
     return TinyNetwork.load(tiny_checkpoint)
-
-
-@pytest.fixture(scope="session")
-def nano() -> Nano:
-    """The shipped checkpoint, loaded."""
-    return Nano()
-
-
-@pytest.fixture
-async def edge(redis_link: RedisLink) -> Edge:
-    """What stands around the memory and decoder services."""
-    return Edge(redis_link)
 
 
 @pytest.fixture

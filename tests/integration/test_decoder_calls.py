@@ -127,9 +127,9 @@ async def test_a_standing_question_is_open_when_it_is_written_and_answers_when_i
     assert (last.channel, last.open, last.text) == (opened.channel, False, QUESTION)
     names = [(c.channel, c.kind, c.alpha) for c in view.channels]
     assert names == [
-        ("narration", common_pb2.CHANNEL_KIND_NARRATION, pytest.approx(1.07)),
+        ("narration", common_pb2.CHANNEL_KIND_NARRATION, nano.settings().gate.alpha),
         (opened.channel, common_pb2.CHANNEL_KIND_STANDING, 2.0),
-        ("red", common_pb2.CHANNEL_KIND_PROBE, pytest.approx(1.07)),
+        ("red", common_pb2.CHANNEL_KIND_PROBE, nano.settings().gate.alpha),
     ]
     assert view.channels[1].held_text
     assert (view.decided_sequence, view.num_kept_frames, view.clip) == (7, 7, view.clip)

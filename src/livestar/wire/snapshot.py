@@ -16,7 +16,7 @@ from livestar.engine import StreamSettings, StreamSnapshot
 from livestar.engine.channel import ChannelKind
 from livestar.engine.dialogue import Chain
 from livestar.engine.snapshot import SavedCaption, SavedChannel, SavedSegment
-from livestar.kv import PositionPolicy, SegmentKind
+from livestar.kv import SegmentKind
 from livestar.wire.settings import gate_of, gate_proto
 from livestar.wire.tensors import tensor_of
 
@@ -32,16 +32,6 @@ _CHANNELS = {
     ChannelKind.PROBE: common_pb2.CHANNEL_KIND_PROBE,
 }
 _CHANNELS_BACK = {number: kind for kind, number in _CHANNELS.items()}
-
-
-def require_known_positions(settings: StreamSettings) -> None:
-    """Passes when positions follow from the lengths.
-
-    Raises:
-        InvalidInput: they do not.
-    """
-    if settings.positions is PositionPolicy.GAPS:
-        raise InvalidInput("positions 'gaps' are not kept by the memory: use 'contiguous' or 'recomputed'")
 
 
 def segment_proto(segment: SavedSegment, order: int, image_token_id: int) -> memory_pb2.Segment:
