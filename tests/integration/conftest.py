@@ -14,7 +14,6 @@ from livestar.bus import EmbeddedRedis
 
 if TYPE_CHECKING:
     from fakes.gateway import RunningGateway
-    from livestar.bus import EmbeddedRedis, RedisLink
 
 
 @pytest.fixture(scope="session")

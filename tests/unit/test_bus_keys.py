@@ -31,4 +31,6 @@ def test_everything_of_one_stream_lies_in_one_slot() -> None:
         keys.kept(door),
     ]
     assert {key[key.index("{") : key.index("}") + 1] for key in of_the_stream} == {"{door}"}
-    assert len({*of_the_stream, keys.streams(), keys.unfinished(), keys.epochs(), *keys.all_frames()}) == 9 + 8
+    assert (
+        len({*of_the_stream, keys.streams(), keys.unfinished(), keys.epochs(), *keys.all_frames()}) == 9 + 8
+    )
