@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
@@ -20,7 +19,7 @@ from services.gateway.service import GatewayRpc
 from services.gateway.settings import GatewaySettings
 from services.gateway.streams import Streams
 
-GOODBYE_S = 0.2
+GOODBYE_S = 2.0
 """What the last words to subscribers get to be sent."""
 
 GRACE_S = 3.0
@@ -64,7 +63,7 @@ class Gateway:
     async def drain(self) -> None:
         """Sends subscribers away, to resume elsewhere, and takes no more."""
         self._hub.close()
-        await asyncio.sleep(GOODBYE_S)
+        await self._hub.empty(timeout_s=min(GOODBYE_S, self._process.settings.drain_s / 2))
 
     async def __aenter__(self) -> Self:
         """Starts to listen.

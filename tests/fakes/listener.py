@@ -44,9 +44,16 @@ async def listening(
         yield _events(response)
 
 
-async def hear(http: httpx.AsyncClient, path: str, count: int | None = None, **options: Any) -> list[Heard]:
-    """The first `count` events; None: all, to the end."""
-    heard: list[Heard] = []
+async def hear(
+    http: httpx.AsyncClient,
+    path: str,
+    count: int | None = None,
+    *,
+    into: list[Heard] | None = None,
+    **options: Any,
+) -> list[Heard]:
+    """The first `count` events; None: all, to the end. `into` holds them as they come."""
+    heard: list[Heard] = [] if into is None else into
     async with listening(http, path, **options) as events:
         async for event in events:
             heard.append(event)

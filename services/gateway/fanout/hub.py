@@ -22,7 +22,7 @@ from services.gateway.metrics import GatewayMetrics
 log = logging.getLogger("livestar.gateway")
 
 PAGE = 256
-"""Entries of one stream in one read; less than any queue, so that a burst leaves nobody behind."""
+"""Most entries of one stream in one read; never more than half a queue, so that a burst leaves nobody behind."""
 
 BLOCK_S = 1.0
 LOOK_EVERY_S = 1.0
@@ -65,6 +65,7 @@ class Hub:
         self._registry = registry
         self._settings = settings
         self._metrics = metrics
+        self._page = max(1, min(PAGE, settings.max_queue // 2))
         self._feeds: dict[str, Feed] = {}
         self._opening: dict[str, asyncio.Task[Feed]] = {}
         self._changed = asyncio.Event()
@@ -131,6 +132,13 @@ class Hub:
         for feed in self._feeds.values():
             feed.end(leaving())
 
+    async def empty(self, *, timeout_s: float) -> bool:
+        """Waits until every subscriber has left; False: some have not within `timeout_s`."""
+        give_up_at_s = self._now_s() + timeout_s
+        while self._num_subscribers and self._now_s() < give_up_at_s:
+            await asyncio.sleep(0.01)
+        return not self._num_subscribers
+
     async def _feed(self, info: common_pb2.StreamInfo) -> Feed:
         key = keys.events(StreamId(info.spec.stream_id))
         known = self._feeds.get(key)
@@ -192,7 +200,7 @@ class Hub:
 
     async def _read(self, cursors: dict[str, str]) -> list[Entry]:
         """What comes next, or nothing as soon as there are other streams to follow."""
-        reading = asyncio.ensure_future(self._bus.read(cursors, count=PAGE, block_s=BLOCK_S))
+        reading = asyncio.ensure_future(self._bus.read(cursors, count=self._page, block_s=BLOCK_S))
         changed = asyncio.ensure_future(self._changed.wait())
         try:
             await asyncio.wait((reading, changed), return_when=asyncio.FIRST_COMPLETED)

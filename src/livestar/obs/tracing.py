@@ -65,6 +65,11 @@ def _provider(service: str, endpoint: str, exporter: SpanExporter | None) -> Tra
 @contextmanager
 def span(name: str, traceparent: str | None = None, **attributes: str | int | float) -> Iterator[None]:
     """Records what is done within, as part of the current trace, or of the one that `traceparent` names."""
+    if _tracer is _OFF and not traceparent:
+        # Nothing to record or to hand on. Entering a context all the same would put an error into the log whenever a
+        # streaming call is abandoned: its generator is closed by another task, which cannot leave what this one has entered.
+        yield
+        return
     context = _PROPAGATOR.extract({TRACEPARENT: traceparent}) if traceparent else None
     with _tracer.start_as_current_span(name, context, attributes=attributes):
         yield
