@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
@@ -43,6 +44,10 @@ LAST_CALLS_S = 3.0
 """What calls under way get after the service has drained."""
 
 
+PARENT_S = 0.5
+"""How often to look whether the parent is there."""
+
+
 class Stopped(Exception):
     """The process was asked to stop before it had started."""
 
@@ -55,14 +60,16 @@ class Process(Generic[SettingsT]):
         settings: how it runs.
         metrics: its metrics.
         health: whether it can work.
-        pages: what its HTTP port serves beside those, by prefix; fill it before `serving`.
         http_address: `host:port` of /metrics, /healthz and /readyz, as others reach it; empty before `run`.
+        grpc_address: the same of its gRPC server; empty before `serving`, or without one.
+        pages: what its HTTP port serves beside those, by prefix; fill it before `serving`.
     """
 
     def __init__(self, name: str, settings: SettingsT) -> None:
         self.name = name
         self.settings = settings
         self.http_address = ""
+        self.grpc_address = ""
         self.metrics = Metrics(name)
         self.health = Health()
         self.pages: dict[str, Page] = {}
@@ -71,14 +78,15 @@ class Process(Generic[SettingsT]):
         self._failed: BaseException | None = None
 
     def spawn(self, work: Coroutine[object, object, None], name: str) -> asyncio.Task[None]:
-        """Runs `work` beside the rest. When it fails, the process stops with exit status 1; at the end it is cancelled."""
+        """Runs `work` beside the rest until `serving` ends and cancels it; if it fails, the process stops with exit status 1."""
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task
 
     def stop(self) -> None:
-        """Asks the process to stop, as SIGTERM does."""
+        """Asks the process to stop, as SIGTERM does; from now on it is not ready."""
+        self.health.drain()
         self._stopping.set()
 
     @property
@@ -87,9 +95,8 @@ class Process(Generic[SettingsT]):
         return self._stopping.is_set()
 
     async def until_stopped(self) -> None:
-        """Returns when the process is asked to stop; from then on it is not ready and takes no new work."""
+        """Returns when the process is asked to stop: take no new work, and finish or hand off what there is."""
         await self._stopping.wait()
-        self.health.drain()
 
     async def wait_for(self, what: str, check: Callable[[], Awaitable[None]]) -> None:
         """Returns when `check()` passes; until then /readyz names `what` with its error, and the log says it once.
@@ -136,7 +143,7 @@ class Process(Generic[SettingsT]):
 
     @asynccontextmanager
     async def serving(self, server: RpcServer | None = None) -> AsyncIterator[None]:
-        """Serves and is ready within; at the end refuses new calls and gives those under way a few seconds.
+        """Serves and is ready within; at the end refuses new calls, gives those under way a few seconds, and cancels tasks.
 
         Within, await `until_stopped()` and then finish or hand off what there is; all of it together takes `drain_s` at most.
         """
@@ -147,9 +154,9 @@ class Process(Generic[SettingsT]):
             self.health.on_change(lambda _: changed.set())
             following.append(asyncio.create_task(self._tell(server, changed), name="health"))
         self.health.started()
-        grpc = self.settings.advertised(server.port) if server else ""
+        self.grpc_address = self.settings.advertised(server.port) if server else ""
         # Whoever started this process reads this line: it says where it listens, also where the port was any free one.
-        log.info("ready", extra={"event": "ready", "grpc": grpc, "http": self.http_address})
+        log.info("ready", extra={"event": "ready", "grpc": self.grpc_address, "http": self.http_address})
         try:
             yield
         finally:
@@ -159,12 +166,11 @@ class Process(Generic[SettingsT]):
             if server:
                 await server.set_serving(serving=False)
                 await server.stop(min(LAST_CALLS_S, self.settings.drain_s))
+            # Before what they use is closed.
+            await self._cancel_tasks()
 
     async def run(self, serve: Callable[[Process[SettingsT]], Awaitable[None]]) -> int:
         """Runs the service to its end; returns the exit status."""
-        loop = asyncio.get_running_loop()
-        for signum in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(signum, self.stop)
         try:
             async with ObservabilityEndpoint(
                 self.metrics,
@@ -174,6 +180,8 @@ class Process(Generic[SettingsT]):
                 pages=self.pages,
             ) as endpoint:
                 self.http_address = self.settings.advertised(endpoint.port)
+                if self.settings.parent_pid:
+                    self.spawn(self._stop_with(self.settings.parent_pid), "parent")
                 await self._to_its_end(asyncio.ensure_future(serve(self)))
         except LiveStarError as error:
             self._failed = self._failed or error
@@ -184,9 +192,7 @@ class Process(Generic[SettingsT]):
             self._failed = self._failed or error
             log.exception("failed")
         finally:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self._cancel_tasks()
         return FAILED if self._failed else 0
 
     async def _to_its_end(self, serving: asyncio.Future[None]) -> None:
@@ -201,6 +207,17 @@ class Process(Generic[SettingsT]):
             serving.cancel()
         with suppress(asyncio.CancelledError):
             await serving
+
+    async def _cancel_tasks(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _stop_with(self, parent_pid: int) -> None:
+        while os.getppid() == parent_pid:
+            await asyncio.sleep(PARENT_S)
+        log.warning("whoever started this is gone: stopping")
+        self.stop()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -236,4 +253,15 @@ def run(name: str, settings: type[SettingsT], serve: Callable[[Process[SettingsT
 
 
 async def _run(name: str, settings: SettingsT, serve: Callable[[Process[SettingsT]], Awaitable[None]]) -> int:
-    return await Process(name, settings).run(serve)
+    loop = asyncio.get_running_loop()
+    process = Process(name, settings)
+    signals = (signal.SIGTERM, signal.SIGINT)
+    for signum in signals:
+        loop.add_signal_handler(signum, process.stop)
+    try:
+        return await process.run(serve)
+    finally:
+        for signum in signals:
+            loop.remove_signal_handler(signum)
+            # On the way out a second one would turn the exit status into a death.
+            signal.signal(signum, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""Settings of a service: frozen, from the environment, parsed once. The only place that reads the environment."""
+"""Settings of a service: frozen, from the environment, parsed once. The only place that reads our variables."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ class ServiceSettings(BaseSettings):
         log_format: "json" for machines, "text" for people.
         otlp_endpoint: where traces go (http://host:4317); empty: tracing is off.
         drain_s: time to finish or hand off after SIGTERM, seconds.
+        parent_pid: stop when this process is no longer the parent, so that nothing outlives whoever started it; 0: never.
     """  # noqa: D415
 
     model_config = SettingsConfigDict(
@@ -56,6 +57,7 @@ class ServiceSettings(BaseSettings):
     log_format: Literal["json", "text"] = "json"
     otlp_endpoint: str = ""
     drain_s: Annotated[float, Field(ge=0, le=3600)] = 20.0
+    parent_pid: Annotated[int, Field(ge=0)] = 0
 
     @model_validator(mode="before")
     @classmethod
