@@ -37,6 +37,7 @@ STREAMS = st.builds(
 )
 
 ACTIONS = st.one_of(
+    st.tuples(st.just("watch"), st.sampled_from([3, 6])),
     st.tuples(st.just("frames"), st.sampled_from([1, 3, 7])),
     st.tuples(st.just("lose"), st.sampled_from([1, 4])),
     st.tuples(st.just("step"), st.sampled_from([1, 5, 30])),
@@ -91,9 +92,11 @@ class Decoder:
 
     def do(self, action: str, what: object) -> None:
         match action:
-            case "frames":
+            case "frames" | "watch":
                 for _ in range(what):
                     self.give()
+                    while action == "watch" and self.engine.has_work:
+                        self.tell(self.engine.step())
             case "lose":
                 first, self.number = self.number + 1, self.number + what
                 self.journal.missing(first, self.number, events_pb2.GAP_REASON_LOST)
@@ -151,9 +154,9 @@ class Decoder:
 
 
 @hypothesis_settings(
-    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(chosen=STREAMS, actions=st.lists(ACTIONS, max_size=25))
+@given(chosen=STREAMS, actions=st.lists(ACTIONS, min_size=12, max_size=30))
 def test_batches_add_up_to_the_engines_memory_and_events_are_in_order(tiny_network, chosen, actions):
     decoder = Decoder(tiny_network, chosen)
     for action, what in actions:
