@@ -149,8 +149,8 @@ class Journal:
             self._tell(self._event(answer=answer))
         del self.head.open_question_ids[:]
 
-    def channel_changed(self, channel: common_pb2.ChannelSpec, *, is_open: bool) -> asyncio.Future[None]:
-        """A channel was opened or closed; the future is done when that is written."""
+    def note_channel(self, channel: common_pb2.ChannelSpec, *, is_open: bool) -> StreamEvent:
+        """A channel was opened or closed; the event is told with the change that makes it durable."""
         if is_open:
             self.texts[ChannelId(channel.channel)] = channel.text
         changed = events_pb2.ChannelChanged(
@@ -158,6 +158,10 @@ class Journal:
         )
         event = self._event(channel_changed=changed)
         self._held.append(event)
+        return event
+
+    def until_written(self, event: StreamEvent) -> asyncio.Future[None]:
+        """Done when an event is written."""
         written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiters.append((event, written))
         return written

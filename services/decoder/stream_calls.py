@@ -127,7 +127,8 @@ class StreamCalls:
         stream, written = self._stream, list[asyncio.Future[None]]()
 
         def changed(_: object) -> None:
-            written.append(stream.journal.channel_changed(channel, is_open=is_open))
+            event = stream.journal.note_channel(channel, is_open=is_open)
+            written.append(stream.journal.until_written(event))
 
         await self._engine.call(change, about=stream.id, then=changed)
         try:
