@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+SCALE  ?= small
 GOLDEN ?= $(if $(LIVESTAR_GOLDEN_DIR),$(LIVESTAR_GOLDEN_DIR),$(wildcard ../shared/golden/livestar-tiny))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow check lint type contracts protos protos-check parity bench clean
+.PHONY: help setup demo test test-slow check lint type contracts protos protos-check parity bench replicate clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -48,6 +49,9 @@ parity: setup ## compare with the published reference's vectors (GOLDEN=folder)
 
 bench: setup ## cost per frame against the length of the stream, as JSON
 	$(BIN)/python tests/bench/stream_length.py
+
+replicate: setup ## the paper's claims measured anew, tables and plots in build/replication (SCALE=full needs a GPU)
+	$(BIN)/python -m livestar.evaluation.replicate --scale $(SCALE) --out build/replication/$(SCALE)
 
 clean: ## remove .venv and every cache
 	rm -rf $(VENV) build dist out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -10,7 +10,7 @@ import pytest
 
 from fakes.decoding import Edge, memory
 from fakes.engine import TinyNetwork
-from livestar.bus import EmbeddedRedis
+from livestar.bus import EmbeddedRedis, RedisLink
 
 if TYPE_CHECKING:
     from fakes.gateway import RunningGateway
