@@ -130,16 +130,8 @@ export class Chart {
 
   curves(context, points) {
     const { colours } = this;
-    // Each caption has a reference of its own: the threshold is a step a clip.
-    const steps = [];
-    let step = [];
-    for (const point of points) {
-      if (Number.isFinite(point.threshold)) step.push(point);
-      if (point.spoke && step.length) { steps.push(step); step = []; }
-    }
-    if (step.length) steps.push(step);
-    for (const held of steps) {
-      const ends = [held[0].at - 0.5, held.at(-1).at].map((at) => [this.x(at), this.y(held[0].threshold)]);
+    for (const held of clips(points)) {
+      const ends = [held[0].at, held.at(-1).at].map((at) => [this.x(at), this.y(held[0].threshold)]);
       context.setLineDash([5, 4]);
       context.strokeStyle = colours.threshold;
       context.lineWidth = 1.5;
@@ -247,6 +239,19 @@ export class Chart {
       : "Chart of perplexity against the threshold: nothing yet.";
     if (this.canvas.getAttribute("aria-label") !== words) this.canvas.setAttribute("aria-label", words);
   }
+}
+
+/** Points a caption: each has a reference of its own, from the moment when it was spoken to the one when it no longer fitted. */
+function clips(points) {
+  const found = [];
+  let clip = [];
+  for (const point of points) {
+    if (Number.isFinite(point.threshold)) clip.push(point);
+    if (!point.spoke) continue;
+    if (clip.length) found.push(clip);
+    clip = Number.isFinite(point.fresh) ? [{ at: point.at, nll: point.fresh, threshold: point.fresh + Math.log(point.alpha) }] : [];
+  }
+  return clip.length ? [...found, clip] : found;
 }
 
 function told(point) {

@@ -3,7 +3,8 @@
 const MAX_CHARS = 4 * 1024 * 1024;
 
 export async function* serverEvents(body) {
-  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  const reader = body.getReader();
+  const decoder = new TextDecoder();
   let rest = "";
   let ended = false;
   let event = { id: "", type: "message", data: [] };
@@ -14,7 +15,7 @@ export async function* serverEvents(body) {
         ended = true;
         return;
       }
-      const lines = (rest + value).split("\n");
+      const lines = (rest + decoder.decode(value, { stream: true })).split("\n");
       rest = lines.pop();
       if (rest.length > MAX_CHARS) throw new Error("An event of the gateway is too long.");
       for (const line of lines) {

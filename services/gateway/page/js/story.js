@@ -46,7 +46,7 @@ export class Story extends EventTarget {
     const spoke = decision.action === "ACTION_SPEAK";
     const point = {
       at, spoke, nll: number(decision.nll), reference: number(decision.reference_nll), alpha: number(decision.alpha) || 1,
-      text: decision.text || "", rule: plain(decision.rule, "RULE_"),
+      text: decision.text || "", rule: plain(decision.rule, "RULE_"), fresh: number(decision.new_reference_nll),
     };
     point.threshold = point.reference + Math.log(point.alpha);
     const points = this.pointsOf(channel);
