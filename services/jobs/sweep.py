@@ -103,7 +103,8 @@ class Sweep:
         now_ms = time.time_ns() // 1_000_000
         unowned = keys.unowned(stream)
         # The first look notes the time, the ones after it compare.
-        await self._link.execute("SET", unowned, now_ms, "NX", "PX", round(self._settings.unowned_s * 3000))
+        kept_s = 3 * self._settings.unowned_s + 10 * self._settings.sweep_s
+        await self._link.execute("SET", unowned, now_ms, "NX", "PX", round(kept_s * 1000))
         since_ms = int(await self._link.execute("GET", unowned) or now_ms)
         if now_ms - since_ms < self._settings.unowned_s * 1000:
             return

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sys
 import uuid
 import warnings
 
 from celery import Celery
 from celery.platforms import SecurityWarning
-from celery.signals import setup_logging, worker_ready
+from celery.signals import beat_embedded_init, setup_logging, worker_process_init, worker_ready
 
 from livestar.bus import RedisLink, keys
 from livestar.bus.job_book import JobBook
@@ -91,6 +92,10 @@ def main() -> int:
     worker_ready.connect(
         lambda **_: log.info("worker ready", extra={"event": "worker_ready", "queue": queue}), weak=False
     )
+    own = os.getpid()
+    for begins in (beat_embedded_init, worker_process_init):
+        # What a process asked of the kernel for itself does not hold for those that it forks.
+        begins.connect(lambda **_: None if os.getpid() == own else die_with(own), weak=False)
     # It warns root of pickle; nothing but JSON is accepted here.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     app = with_tasks(settings, group)

@@ -68,6 +68,7 @@ class Edge:
 
     Attributes:
         events: of every stream; each subscription gets those behind its cursor.
+        of_stream: events of these streams instead.
         cut_after: sizes of the first subscriptions, after which each is cut off; later ones are whole.
         lagging: whether it says that the subscriber was too slow when it cuts off.
         refusals: problem documents with which the next subscriptions are refused, as (status, body).
@@ -76,6 +77,7 @@ class Edge:
     """
 
     events: list[events_pb2.StreamEvent] = field(default_factory=story)
+    of_stream: dict[str, list[events_pb2.StreamEvent]] = field(default_factory=dict)
     cut_after: list[int] = field(default_factory=list)
     lagging: bool = False
     refusals: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
@@ -157,7 +159,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(*edge.refusals.pop(0))
             return
         after = int(query.get("after", ["0"])[0])
-        due = [event for event in edge.events if event.sequence > after or event.HasField("events_missed")]
+        due = [
+            event
+            for event in edge.of_stream.get(stream, edge.events)
+            if event.sequence > after or event.HasField("events_missed")
+        ]
         cut = edge.cut_after.pop(0) if edge.cut_after else None
         self._begin()
         self.wfile.write(b"retry: 1000\n\n: alive\n\n")
