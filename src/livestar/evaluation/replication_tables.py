@@ -92,8 +92,8 @@ def baselines_table(results: Results) -> str:
     start = "the language model of the checkpoint" if trained.get("warm") else "the same random weights"
     told = (
         f"Trained: {steps} steps of {batch} windows each, from {start}. {report['test_clips']} test clips of "
-        f"{report['seconds']:g} s; gate or threshold chosen on {report['validation_clips']} validation clips by the "
-        f"{report['rule']}."
+        f"{report['seconds']:g} s; gate or threshold chosen on {report['validation_clips']} validation clips "
+        f"by the {report['rule']}."
     )
     drawn = " In brackets the middle 95 % when the test clips are drawn again and again." if intervals else ""
     return f"{table(['method', 'served with', *COMPARED], rows)}\n\n{told}{drawn}"
