@@ -78,7 +78,7 @@ TRAINED = {Scale.SMALL: ("scam-paper", "scam-jitter", "eos", "causal"), Scale.FU
 TRAINING = {
     Scale.SMALL: "--warm --minutes 4 --max-steps 40 --batch-size 2 --num-frames 16 --max-tokens 896 "
     "--workers 1 --lr 3e-4 --log-every 2",
-    Scale.FULL: "--minutes 5.9 --batch-size 24 --num-frames 60 --max-tokens 3328 --workers 15 --lr 1e-3 --log-every 50",
+    Scale.FULL: "--minutes 5.8 --reuse 2 --batch-size 24 --num-frames 60 --max-tokens 3328 --workers 15 --lr 1e-3 --log-every 50",
 }
 BASELINES = {
     Scale.SMALL: "--val-seeds 0:1 --test-seeds 0:1 --seconds 20 --families traffic kitchen "
