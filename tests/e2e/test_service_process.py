@@ -189,4 +189,7 @@ def test_services_are_started_by_name() -> None:
         check=False,
     )
     assert outcome.returncode == 2
-    assert outcome.stderr == "usage: python -m services {ingest,vision,memory,decoder,gateway,jobs}\n"
+    assert (
+        outcome.stderr
+        == "usage: python -m services {ingest,vision,memory,decoder,gateway,jobs} [--parent PID]\n"
+    )

@@ -10,6 +10,7 @@ from livestar.bus import (
     START,
     Backlog,
     Bus,
+    Entry,
     GroupReader,
     GroupSettings,
     InMemoryBus,
@@ -45,9 +46,11 @@ def reader(
         max_deliveries=max_deliveries,
     )
     counted: Counter[str] = Counter() if dead is None else dead
-    return GroupReader(
-        bus, STREAMS, events_pb2.FrameCaptured.FromString, settings, lambda why: counted.update([why])
-    )
+
+    async def count(_: Entry, why: str) -> None:
+        counted.update([why])
+
+    return GroupReader(bus, STREAMS, events_pb2.FrameCaptured.FromString, settings, count)
 
 
 def frame(sequence: int) -> bytes:
