@@ -61,8 +61,8 @@ def told(process: subprocess.Popen[str], field: str) -> dict[str, str]:
 
 def test_it_says_where_it_listens_serves_and_drains(redis_server: EmbeddedRedis) -> None:
     with gateway(redis_server.url) as process:
-        page = told(process, "page")["page"]
         ready = told(process, "event")
+        page = told(process, "page")["page"]
         assert (ready["event"], ready["service"]) == ("ready", "gateway")
         assert httpx.get(page).status_code == 200
         assert httpx.get(f"http://{ready['http']}/readyz").status_code == 200
