@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 GOLDEN ?= $(if $(LIVESTAR_GOLDEN_DIR),$(LIVESTAR_GOLDEN_DIR),$(wildcard ../shared/golden/livestar-tiny))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow check lint type contracts protos protos-check parity bench clean
+.PHONY: help setup demo up sample test test-slow check lint type contracts protos protos-check parity bench clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -17,8 +17,14 @@ $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("LiveStar needs Python 3.11 or newer; set PYTHON=/path/to/python3.11") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv $(VENV) && $(BIN)/pip install --quiet --editable '.[dev]' && touch $@
 
-demo: setup ## watch the bundled clip and narrate it in the terminal
+demo: setup ## the whole system on a street scene: terminal and http://127.0.0.1:8080; Ctrl-C stops it
 	$(BIN)/livestar demo
+
+up: setup ## the whole system, for your own sources; Ctrl-C stops it
+	$(BIN)/livestar up
+
+sample: setup ## render the shipped clip again
+	$(BIN)/livestar synth sample
 
 test: setup ## the fast, hermetic tests (under two minutes on two cores)
 	LIVESTAR_GOLDEN_DIR="$(GOLDEN)" $(BIN)/pytest -n auto
