@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 GOLDEN ?= $(if $(LIVESTAR_GOLDEN_DIR),$(LIVESTAR_GOLDEN_DIR),$(wildcard ../shared/golden/livestar-tiny))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up sample test test-slow check lint type contracts protos protos-check parity bench clean
+.PHONY: help setup demo test test-slow check lint type contracts protos protos-check parity bench clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -20,6 +20,7 @@ $(READY): pyproject.toml
 demo: setup ## the whole system on a street scene: terminal and http://127.0.0.1:8080; Ctrl-C stops it
 	$(BIN)/livestar demo
 
+.PHONY: up sample
 up: setup ## the whole system, for your own sources; Ctrl-C stops it
 	$(BIN)/livestar up
 
