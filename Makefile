@@ -18,8 +18,15 @@ $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("LiveStar needs Python 3.11 or newer; set PYTHON=/path/to/python3.11") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv $(VENV) && $(BIN)/pip install --quiet --editable '.[dev]' && touch $@
 
-demo: setup ## watch the bundled clip and narrate it in the terminal
+demo: setup ## the whole system on a street scene: terminal and http://127.0.0.1:8080; Ctrl-C stops it
 	$(BIN)/livestar demo
+
+.PHONY: up sample
+up: setup ## the whole system, for your own sources; Ctrl-C stops it
+	$(BIN)/livestar up
+
+sample: setup ## render the shipped clip again
+	$(BIN)/livestar synth sample
 
 test: setup ## the fast, hermetic tests (under two minutes on two cores)
 	LIVESTAR_GOLDEN_DIR="$(GOLDEN)" $(BIN)/pytest -n auto

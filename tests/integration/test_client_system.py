@@ -210,14 +210,17 @@ def test_nothing_outlives_whoever_started_it(tmp_path: Path, scratch: Path, sign
     )
 
 
-def test_what_is_for_clients_is_not_for_services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A service takes every LIVESTAR_<ITS NAME>_* for a setting."""
-    monkeypatch.setenv("LIVESTAR_GATEWAY_URL", "http://127.0.0.1:8080")
+def test_services_get_what_users_set_and_what_we_must_know(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIVESTAR_VISION_LOG_LEVEL", "ERROR")
     monkeypatch.setenv("LIVESTAR_VISION_DEVICE", "cuda")
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     for plan in services_of(settings()):
         environment = environment_of(plan, redis_url="redis://127.0.0.1:1/0", temporary=tmp_path)
-        assert "LIVESTAR_GATEWAY_URL" not in environment
+        assert environment[f"LIVESTAR_{plan.name.upper()}_LOG_LEVEL"] == "INFO", (
+            "else nobody hears that it is ready"
+        )
         assert environment["LIVESTAR_VISION_DEVICE"] == "cuda", "what a user sets is passed on"
         assert environment["OMP_NUM_THREADS"] == "3"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from typing import Annotated, ClassVar, Literal, Self, TypeVar
 
@@ -13,6 +14,11 @@ from livestar.core.errors import InvalidInput
 
 BAD_SETTINGS = 2
 """Exit status of a service whose settings cannot work."""
+
+ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
+
+FOR_CLIENTS = ("LIVESTAR_GATEWAY_URL",)
+"""Variables of the command line, which only look like settings of a service."""
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -34,7 +40,7 @@ class ServiceSettings(BaseSettings):
         host: address to listen on; 0.0.0.0 in a container.
         grpc_port: of the gRPC server; 0 takes a free one.
         http_port: of /metrics, /healthz and /readyz; 0 takes a free one.
-        advertise_host: host under which others reach this process; empty: `host`.
+        advertise_host: host under which others reach this process; empty: `host`, or this machine's name where that is 0.0.0.0.
         log_level: least level that is logged.
         log_format: "json" for machines, "text" for people.
         otlp_endpoint: where traces go (http://host:4317); empty: tracing is off.
@@ -79,7 +85,9 @@ class ServiceSettings(BaseSettings):
         prefix = cls.prefix()
         known = {prefix + name.upper() for name in cls.model_fields}
         unknown = sorted(
-            name for name in os.environ if name.upper().startswith(prefix) and name.upper() not in known
+            name
+            for name in os.environ
+            if name.upper().startswith(prefix) and name.upper() not in known and name not in FOR_CLIENTS
         )
         if unknown:
             raise InvalidInput(f"{', '.join(unknown)}: no such setting; there are {', '.join(sorted(known))}")
@@ -96,7 +104,8 @@ class ServiceSettings(BaseSettings):
 
     def advertised(self, port: int) -> str:
         """The address `host:port` under which others reach a port of this process."""
-        return f"{self.advertise_host or self.host}:{port}"
+        own = socket.gethostname() if self.host in ANY_ADDRESS else self.host
+        return f"{self.advertise_host or own}:{port}"
 
 
 SettingsT = TypeVar("SettingsT", bound=ServiceSettings)

@@ -22,9 +22,6 @@ DRAIN_S = 5.0
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
-CLIENTS_ONLY = ("LIVESTAR_GATEWAY_URL",)
-"""Variables of the command line that a service would take for a setting of its own."""
-
 
 @dataclass(frozen=True)
 class SystemSettings:
@@ -95,21 +92,22 @@ def services_of(settings: SystemSettings) -> tuple[ServicePlan, ...]:
 def environment_of(plan: ServicePlan, *, redis_url: str, temporary: Path) -> dict[str, str]:
     """All variables of a service: ours, over those of this process, which go before our defaults."""
     prefix = f"LIVESTAR_{plan.name.upper()}_"
-    inherited = {name: value for name, value in os.environ.items() if name not in CLIENTS_ONLY}
-    paths = [str(source_root()), str(source_root() / "src"), inherited.get("PYTHONPATH", "")]
+    paths = [str(source_root()), str(source_root() / "src"), os.environ.get("PYTHONPATH", "")]
     given = {
         "REDIS_URL": redis_url,
         f"{prefix}REDIS_URL": redis_url,
         f"{prefix}HTTP_PORT": "0",
         f"{prefix}GRPC_PORT": "0",
         f"{prefix}LOG_FORMAT": "json",
+        # That a service is ready is told at this level.
+        f"{prefix}LOG_LEVEL": "DEBUG" if os.environ.get(f"{prefix}LOG_LEVEL") == "DEBUG" else "INFO",
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),
         "PYTHONUNBUFFERED": "1",
         # Everything temporary of theirs goes with our own folder, however we end.
         "TMPDIR": str(temporary),
         **{prefix + name: value for name, value in plan.settings.items()},
     }
-    return {f"{prefix}DRAIN_S": f"{DRAIN_S:g}", **dict.fromkeys(THREADS, "1")} | inherited | given
+    return {f"{prefix}DRAIN_S": f"{DRAIN_S:g}", **dict.fromkeys(THREADS, "1")} | os.environ | given
 
 
 def source_root() -> Path:
