@@ -220,4 +220,5 @@ def test_who_comes_later_gets_the_same(system: Whole, watched: Watched) -> None:
 
 
 def test_nobody_complains(system: Whole, watched: Watched) -> None:
+    system.check()
     assert system.complaints() == []
