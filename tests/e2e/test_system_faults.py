@@ -1,4 +1,4 @@
-"""What goes wrong around the running system: each gets a clear error or back-pressure; nothing hangs, nothing is lost silently."""
+"""What goes wrong around the running system: a clear error or back-pressure each time; nothing hangs or is lost silently."""
 
 from __future__ import annotations
 
