@@ -3,7 +3,7 @@
 Clips of SynthStar are rendered beforehand and played in a loop at the pace of life. After `--warm-up` seconds, when every
 stream's memory is full, `--seconds` are measured. Prints one JSON object; exits 1 when the streams fall behind.
 
-    python tests/bench/concurrent_streams.py [--streams 16] [--seconds 120] [--fps 1] [--dtype bfloat16]
+    python tests/bench/concurrent_streams.py [--streams 16] [--seconds 120] [--fps 1] [--dtype float32]
 
 A frame is *due* at its presentation time after the first frame of its stream. `frame_to_decision_ms` is from the moment that
 ingest has a frame to the narration's decision, the caption included where it speaks; `frame_to_subscriber_ms` to its arrival over

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -63,13 +64,17 @@ class Subscriber(threading.Thread):
         """Whether the last event says that the stream is over."""
         return bool(self.events) and self.events[-1].state_changed.state in FINAL
 
+    def sequences(self) -> list[int]:
+        """Of the stream's own events; what the gateway itself says has none."""
+        return [event.sequence for event in list(self.events) if event.sequence]
+
     def decided_frame(self) -> int:
         """Sequence of the newest frame whose decision came."""
         return max((e.frame_sequence for e in list(self.events) if e.HasField("decision")), default=0)
 
     def _listen(self) -> None:
         while not self.over:
-            assert self.connections < 50, "it never ends"
+            assert self.connections < 200, "it never ends"
             for event in self._connected():
                 self.cursors.append(event.id)
                 self.events.append(json_format.Parse(event.data, events_pb2.StreamEvent()))
@@ -80,13 +85,18 @@ class Subscriber(threading.Thread):
     def _connected(self) -> Iterator[ServerEvent]:
         self.connections += 1
         headers = {"Accept": "text/event-stream"}
-        if self.cursors:
-            headers["Last-Event-ID"] = self.cursors[-1]
+        if cursor := next(filter(None, reversed(self.cursors)), ""):
+            headers["Last-Event-ID"] = cursor
         timeout = httpx.Timeout(SILENT_S, connect=5)
         with (
             httpx.Client(trust_env=False, timeout=timeout) as client,
             client.stream("GET", self._url, params={"after": 0}, headers=headers) as response,
         ):
+            if response.status_code == 503:
+                # Redis is away: a browser tries again, too.
+                self.others.append("503")
+                time.sleep(0.5)
+                return
             assert response.status_code == 200, response.read()
             for event in server_events(response.iter_bytes()):
                 if event.kind in ("lagging", "error"):

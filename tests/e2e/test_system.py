@@ -71,17 +71,21 @@ def nano() -> Nano:
 
 
 @pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the recordings lie."""
+    return tmp_path_factory.mktemp("files")
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory, folder: Path) -> Iterator[Whole]:
     """All services and a real Redis."""
-    files = tmp_path_factory.mktemp("files")
-    with running(tmp_path_factory.mktemp("logs"), files) as whole:
+    with running(tmp_path_factory.mktemp("logs"), folder) as whole:
         yield whole
 
 
 @pytest.fixture(scope="module")
-def watched(system: Whole, tmp_path_factory: pytest.TempPathFactory) -> Watched:
+def watched(system: Whole, folder: Path) -> Watched:
     """Both clips, played once."""
-    folder = tmp_path_factory.getbasetemp() / "files0"
     files = {name: write_clip(clip, folder / f"{name}.mp4") for name, clip in CLIPS.items()}
     began_ns = time.time_ns()
     for name, path in files.items():
@@ -220,4 +224,5 @@ def test_who_comes_later_gets_the_same(system: Whole, watched: Watched) -> None:
 
 
 def test_nobody_complains(system: Whole, watched: Watched) -> None:
+    system.check()
     assert system.complaints() == []

@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -32,11 +32,13 @@ class Whole:
         url: of its gateway.
         redis_url: of its Redis.
         logs: folder of its logs.
+        check: raises where a service has ended.
     """
 
     url: str
     redis_url: str
     logs: Path
+    check: Callable[[], None]
 
     def http(self, service: str) -> str:
         """Address of a service's /metrics, as it announced it."""
@@ -58,9 +60,10 @@ class Whole:
         """The processes of the services."""
         found: dict[str, psutil.Process] = {}
         for child in psutil.Process().children():
-            command = child.cmdline()
-            if "services" in command:
-                found[command[command.index("services") + 1]] = child
+            with suppress(psutil.ZombieProcess):
+                command = child.cmdline()
+                if "services" in command:
+                    found[command[command.index("services") + 1]] = child
         return found
 
     def create(self, **body: object) -> dict[str, Any]:
@@ -110,7 +113,7 @@ def running(
             found = RunningSystem.find()
             assert found is not None
             assert found.pid == os.getpid()
-            yield Whole(system.url, found.redis_url, logs)
+            yield Whole(system.url, found.redis_url, logs, system.check)
 
 
 def write_clip(clip: Clip, path: Path, *, fps: int = 5, size: int = 320) -> Path:
