@@ -87,7 +87,7 @@ class Capture:
         self._stopping = info.state == common_pb2.STREAM_STATE_STOPPING
         self._running = False
         loop = asyncio.get_running_loop()
-        self._inbox = Inbox(lambda: _from_thread(loop, self._news))
+        self._inbox = Inbox(lambda: _from_thread(loop, self._news), size)
 
     def stop(self) -> None:
         """A caller stopped the stream: its end is published."""
@@ -174,6 +174,7 @@ class Capture:
             if waiting is None:
                 await self._wait(1.0)
             elif isinstance(waiting, Taken) and not self._window.has_room:
+                self._inbox.hold()
                 await self._look(backoff)
             else:
                 item, dropped, broke = self._inbox.take()

@@ -1,8 +1,9 @@
-"""Where a reading thread leaves frames for the event loop: room for one, and a rule for when it is taken."""
+"""Where a reading thread leaves frames for the event loop: room for a few, and a rule for when there are more."""
 
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -48,20 +49,30 @@ class Closed(Exception):
     """Nobody takes frames any more: the reader leaves."""
 
 
+@dataclass
+class _Entry:
+    frame: Taken
+    dropped: int = 0
+    broke: bool = False
+
+
 class Inbox:
-    """One frame, or the end. One thread puts, the event loop takes.
+    """A few frames, and the end. One thread puts, the event loop takes.
+
+    A source may send in bursts (the segments of HLS): they are taken in as they are, as long as there is somewhere to go with
+    them. When there is not (`hold`), only the latest frame is kept.
 
     Args:
         news: called from the thread when there is something to take; hands over to the loop.
+        size: most frames that wait.
     """
 
-    def __init__(self, news: Callable[[], None]) -> None:
+    def __init__(self, news: Callable[[], None], size: int) -> None:
         self._news = news
+        self._size = size
         self._changed = threading.Condition()
-        self._frame: Taken | None = None
+        self._entries: deque[_Entry] = deque()
         self._end: Ended | None = None
-        self._dropped = 0
-        self._discontinuity = False
         self._closed = False
 
     @property
@@ -70,24 +81,22 @@ class Inbox:
         return self._closed
 
     def put(self, frame: Taken, *, wait: bool) -> None:
-        """Leaves a frame. When there is one already: waits for it to be taken, or replaces it, which counts as dropped.
+        """Leaves a frame; when there are too many: waits for one to be taken, or drops the oldest, which is counted.
 
         Raises:
             Closed: nobody takes frames any more.
         """
         with self._changed:
-            while wait and self._frame and not self._closed:
+            while wait and self._entries and not self._closed:
                 self._changed.wait()
             if self._closed:
                 raise Closed
-            if self._frame:
-                self._dropped += 1
-                self._discontinuity |= self._frame.discontinuity
-            self._frame = frame
+            self._entries.append(_Entry(frame))
+            self._drop_to(self._size)
         self._news()
 
     def end(self, ended: Ended) -> None:
-        """Leaves the end, behind the frame that may wait."""
+        """Leaves the end, behind the frames that may wait."""
         with self._changed:
             self._end = ended
         self._news()
@@ -107,25 +116,36 @@ class Inbox:
     @property
     def waiting(self) -> Taken | Ended | None:
         """What `take` would give."""
-        return self._frame or self._end
+        with self._changed:
+            return self._entries[0].frame if self._entries else self._end
+
+    def hold(self) -> None:
+        """There is nowhere to go with frames: keeps the latest one only."""
+        with self._changed:
+            self._drop_to(1)
 
     def take(self) -> tuple[Taken | Ended, int, bool]:
         """What is there, how many frames right before it were dropped, and whether one of them broke the continuity.
 
-        A frame comes before the end. Call it only when something waits.
+        Frames come before the end. Call it only when something waits.
         """
         with self._changed:
-            item = self._frame or self._end
-            assert item, "nothing to take"
-            dropped, self._dropped = self._dropped, 0
-            broke, self._discontinuity = self._discontinuity, False
-            self._frame = None
-            self._changed.notify_all()
-        return item, dropped, broke
+            if self._entries:
+                entry = self._entries.popleft()
+                self._changed.notify_all()
+                return entry.frame, entry.dropped, entry.broke
+            assert self._end, "nothing to take"
+            return self._end, 0, False
 
     def close(self) -> None:
-        """The reader leaves as soon as it looks; a frame that waits is not taken."""
+        """The reader leaves as soon as it looks; frames that wait are not taken."""
         with self._changed:
             self._closed = True
-            self._frame = None
+            self._entries.clear()
             self._changed.notify_all()
+
+    def _drop_to(self, size: int) -> None:
+        while len(self._entries) > size:
+            gone, heir = self._entries.popleft(), self._entries[0]
+            heir.dropped += gone.dropped + 1
+            heir.broke |= gone.broke or gone.frame.discontinuity

@@ -94,6 +94,7 @@ class Reader:
         # The stream's time of the last frame, here or at the process before.
         self._last = None if plan.after_pts_ns is None else Fraction(plan.after_pts_ns, NS)
         self._last_at_s: float | None = None
+        self._was_live = False
         self._breaks = plan.after_pts_ns is not None
 
     def start(self, name: str) -> None:
@@ -123,7 +124,7 @@ class Reader:
         while True:
             before, error = self._last_at_s, None
             try:
-                if self._read_once() and not self._plan.loop:
+                if self._read_once() and (self._was_live or not self._plan.loop):
                     return Ended(events_pb2.END_REASON_SOURCE_ENDED)
             except BadVideo as broken:
                 if self._plan.source.is_file or self._last is None:
@@ -150,6 +151,10 @@ class Reader:
             if plan.source.is_file and any(name in PLAYLISTS for name in source.format_name.split(",")):
                 raise BadVideo(f"{plan.source.location} names other files: give the video itself.")
             recorded = not source.is_live
+            if recorded and self._was_live:
+                # What was live has become a recording of itself: it is over.
+                return True
+            self._was_live = not recorded
             fast = recorded and plan.pace == common_pb2.PACE_AS_FAST_AS_POSSIBLE
             self._place(recorded=recorded)
             self._round_s = None

@@ -13,11 +13,13 @@ from services.ingest.inbox import Ended, Inbox, Taken
 from services.ingest.metrics import IngestMetrics
 from services.ingest.reader import Plan, Reader
 
-from fakes.live_server import live_server
+from fakes.live_server import file_server, live_server
+from fakes.preview import feed
 from fakes.video import CLOCK_90K, read_number, steady, write_clip
 from livestar.api.v1 import common_pb2, events_pb2
 from livestar.core.errors import BadVideo
 from livestar.media import VideoSource
+from livestar.media.hls import RollingPlaylist
 from livestar.media.image import decode_image, resize_frame
 from livestar.media.source_policy import Admitted, SourcePolicy
 from livestar.obs import Metrics
@@ -54,7 +56,7 @@ def plan(source: Path | str, **changes: object) -> Plan:
 class Reading:
     """A reader in its thread, and everything that it gave, taken at once or after a pause."""
 
-    def __init__(self, plan: Plan, *, pause_s: float = 0.0) -> None:
+    def __init__(self, plan: Plan, *, pause_s: float = 0.0, inbox_size: int = 1) -> None:
         self.metrics = Metrics("ingest")
         self.frames: list[Taken] = []
         self.dropped: list[int] = []
@@ -62,7 +64,7 @@ class Reading:
         self.ended: Ended | None = None
         self._pause_s = pause_s
         self._news = threading.Event()
-        self.inbox = Inbox(self._news.set)
+        self.inbox = Inbox(self._news.set, inbox_size)
         self.reader = Reader(plan, self.inbox, IngestMetrics(self.metrics))
         self.reader.start("test")
 
@@ -138,6 +140,14 @@ def test_a_taker_that_is_slow_gets_the_latest_frame_and_a_count(clip: Path) -> N
     assert reading.numbers == ordinals.tolist(), "the count says exactly which are missing"
 
 
+def test_a_burst_is_taken_in_as_far_as_there_is_room(clip: Path, live: bytes) -> None:
+    with live_server(live) as url:
+        burst = plan(url, fps=25.0, pace=common_pb2.PACE_LIVE, reconnect_s=0.0)
+        reading = Reading(burst, pause_s=0.02, inbox_size=50).to_the_end()
+    assert reading.numbers == list(range(50))
+    assert set(reading.dropped) == {0}
+
+
 def test_a_loop_goes_on_in_time(clip: Path) -> None:
     reading = Reading(plan(clip, loop=True)).to_the_end(or_frames=25)
     reading.inbox.close()
@@ -183,6 +193,22 @@ def test_a_live_source_that_breaks_off_for_good_fails(live: bytes) -> None:
     assert len(reading.frames) + sum(reading.dropped) == 10
     assert "could not be opened" in reading.failure
     assert "hunter2" not in reading.failure
+
+
+def test_a_live_playlist_that_is_closed_is_over(tmp_path: Path) -> None:
+    """Opened again it is a recording of itself: nothing of it is shown twice."""
+    playlist = RollingPlaylist(tmp_path)
+    clip = write_clip(steady("eight.ts", 200, step=3600, tick=CLOCK_90K), tmp_path)
+    feed(clip, playlist)
+    with file_server(tmp_path) as url:
+        reading = Reading(plan(f"{url}/index.m3u8", pace=common_pb2.PACE_LIVE), inbox_size=50)
+        reading.to_the_end(or_frames=14)
+        playlist.end()
+        reading.to_the_end()
+    assert reading.ended == Ended(events_pb2.END_REASON_SOURCE_ENDED)
+    numbers = reading.numbers
+    assert numbers[-1] == 195
+    assert numbers == sorted(set(numbers))
 
 
 def test_a_dead_address_fails_at_once_in_one_sentence() -> None:
