@@ -232,13 +232,13 @@ class OwnedStream:
             self.give_up(Over(Why.ENDED, info.state))
 
     def give_up(self, over: Over) -> None:
-        """Stops watching; what is decided is still written.
+        """Stops watching; what is decided is still written. The first reason counts, with two exceptions.
 
-        The first reason counts. But a stream that is over, and of which frames wait to be decided, may still be released: then
-        its next owner decides them, and sees its end.
+        A stream of which frames wait to be decided may still be released: its next owner decides them, and sees its end. And
+        it may still fail.
         """
-        may_be_released = self._over is not None and self._in_engine and not self._settled
-        if self._over is None or (over.why is Why.RELEASED and may_be_released):
+        better = over.why is Why.FAILED or (over.why is Why.RELEASED and self._in_engine)
+        if self._over is None or (better and not self._settled):
             self._over = over
             self._kick.set()
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any
+
+from google.protobuf.message import DecodeError
 
 from livestar.api.v1 import common_pb2, memory_pb2
 from livestar.bus import RedisLink, RedisRegistry, Role, keys
@@ -15,6 +18,8 @@ from livestar.wire.ledger import LedgerEntry, ledger_of, plan_proto
 from livestar.wire.policy import policy_of
 from services.memory import commit, scripts
 from services.memory.metrics import MemoryMetrics
+
+log = logging.getLogger("livestar.memory")
 
 MAX_REMEMBERED = 1024
 """Streams whose ledgers are held in this process beside Redis."""
@@ -133,17 +138,8 @@ class StreamMemory:
             [epoch],
         )
         self._require(status, stream, memory_pb2.StreamHead(epoch=epoch), rest)
-        fields, tokens = _pairs(rest[0]), _pairs(rest[1])
-        head = memory_pb2.StreamHead.FromString(fields.get(b"head", b""))
-        head.event_sequence = int(fields[b"events"])
-        segments = _segments(fields)
-        frames = [
-            memory_pb2.KeptFrame.FromString(tokens[key])
-            for s in segments
-            if (key := b"%d" % s.order) in tokens
-        ]
         self._metrics.loads.inc()
-        return Kept(head, segments, frames)
+        return _kept(stream, _pairs(rest[0]), _pairs(rest[1]))
 
     async def plan(self, stream: StreamId, coming_tokens: int) -> memory_pb2.ForgetPlan:
         """What to forget before so many tokens come.
@@ -257,6 +253,24 @@ def _plan(known: _Known, memory: common_pb2.MemoryPolicy, coming_tokens: int) ->
 def _read(fields: dict[bytes, bytes]) -> _Known:
     entries = {segment.order: LedgerEntry.of(segment) for segment in _segments(fields)}
     return _Known(int(fields.get(b"epoch", 0)), int(fields.get(b"batch", 0)), entries)
+
+
+def _kept(stream: StreamId, fields: dict[bytes, bytes], tokens: dict[bytes, bytes]) -> Kept:
+    """What Redis holds; where a part cannot be read, only what says how to go on without it."""
+    head = memory_pb2.StreamHead()
+    try:
+        head = memory_pb2.StreamHead.FromString(fields.get(b"head", b""))
+        segments = _segments(fields)
+        frames = [
+            memory_pb2.KeptFrame.FromString(tokens[key])
+            for segment in segments
+            if (key := b"%d" % segment.order) in tokens
+        ]
+    except DecodeError:
+        log.error("what is kept of a stream cannot be read", extra={"stream": stream})
+        segments, frames = [], []
+    head.event_sequence = int(fields[b"events"])
+    return Kept(head, segments, frames)
 
 
 def _segments(fields: dict[bytes, bytes]) -> list[memory_pb2.Segment]:
