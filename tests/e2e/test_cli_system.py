@@ -75,7 +75,7 @@ def test_people_see_captions_with_their_times(edge: Edge, clip: Path, enter: Ent
     assert got.status == 0
     title, *said, summary = got.out.splitlines()
     assert title == f"clip.mp4 at 1 frame/s, stream door at {edge.url}"
-    assert said[1:4] == ["00:00  Caption 0.", "00:02  Caption 1.", "00:04  Caption 2."]
+    assert said[:3] == ["00:00  Caption 0.", "00:02  Caption 1.", "00:04  Caption 2."]
     assert said[-1] == "00:05  failed: the camera [31m is gone"
     assert summary.endswith("spoke 3 times")
 

@@ -79,6 +79,8 @@ def test_trouble_is_told_to_people() -> None:
     assert told(became(1, 0, "failed", "the camera is gone")) == Notice(
         0, "failed: the camera is gone", bad=True
     )
+    assert told(became(1, 0, "running")) is None, "people see that"
+    assert told(became(1, 0, "starting", "the camera is back")) == Notice(0, "starting: the camera is back")
     assert told(missed(1, 7)) == Notice(0, "events before number 7 are no longer kept", bad=True)
 
 

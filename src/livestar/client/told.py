@@ -120,8 +120,14 @@ def _source(piece: events_pb2.TextPiece) -> ChannelId | QuestionId:
     )
 
 
-def _state(event: events_pb2.StreamEvent) -> Notice:
+def _state(event: events_pb2.StreamEvent) -> Notice | None:
+    """Ends, and what has a reason; that it runs is seen."""
     change = event.state_changed
+    if (
+        change.state in (common_pb2.STREAM_STATE_STARTING, common_pb2.STREAM_STATE_RUNNING)
+        and not change.reason
+    ):
+        return None
     name = state_name(change.state)
     return Notice(
         event.pts_ns,

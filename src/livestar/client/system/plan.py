@@ -14,7 +14,7 @@ from livestar.client.sample_clip import SAMPLE
 from livestar.core.errors import FailedPrecondition, Unavailable
 
 HOST = "127.0.0.1"
-STOP_ORDER = (("jobs", "gateway", "ingest"), ("vision", "decoder"), ("memory",))
+STOP_ORDER = (("gateway", "ingest"), ("jobs", "vision", "decoder"), ("memory",))
 """Each group is asked to stop together; the next one when they are gone, so that what is under way still arrives."""
 
 DRAIN_S = 5.0

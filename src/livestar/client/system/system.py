@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -182,5 +183,7 @@ async def _check_redis(url: str) -> None:
 
 def _ended(child: Child, status: int) -> ServiceEnded:
     how = f"was killed by signal {-status}" if status < 0 else f"stopped with exit status {status}"
+    if -status == signal.SIGKILL:
+        how += " (was memory short?)"
     lines = child.last_lines()[-SHOWN_LINES:]
     return ServiceEnded(f"{child.name} {how}: {lines[-1] if lines else 'it said nothing'}", lines)
