@@ -84,6 +84,7 @@ def _defaults(folder: Path, settings: DecoderSettings) -> StreamSettings:
     recommended = Recommended.of(folder)
     return StreamSettings(
         gate=GateSettings(alpha=recommended.alpha),
+        question_alpha=recommended.question_alpha,
         max_trunk_tokens=recommended.max_trunk_tokens,
         max_caption_tokens=settings.max_caption_tokens,
         max_question_tokens=settings.max_question_tokens,

@@ -171,7 +171,7 @@ def open_channel(
     """Opens a standing question or a probe; on the engine's thread."""
     if channel.kind == common_pb2.CHANNEL_KIND_PROBE:
         return engine.probe(stream, channel.text, channel=channel.channel)
-    gate = gate_of(complete_gate(channel.gate, settings.gate))
+    gate = gate_of(complete_gate(channel.gate, settings.question_gate))
     return engine.stand(stream, channel.text, channel=channel.channel, gate=gate)
 
 

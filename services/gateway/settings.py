@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr
 
-from livestar.service import GATEWAY_PORT, GRPC_PORTS, HTTP_PORTS, Port, ServiceSettings
+from livestar.service import GATEWAY_PORT, GRPC_PORTS, HTTP_PORTS, Names, Port, ServiceSettings
 
 Positive = Annotated[float, Field(gt=0, le=3600)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -20,6 +20,7 @@ class GatewaySettings(ServiceSettings, env_prefix="LIVESTAR_GATEWAY_"):
         token: every call has to bring it (Authorization: Bearer …), the page's own files excepted; empty: everybody may call.
         allowed_hosts: names under which the gateway may be called; empty: addresses, names without a dot and those that end in
             .local, .internal or .svc, so that no page of the web reaches a gateway on a desk by a name of its own. "*": any.
+            Separated by commas, as are the next.
         allowed_origins: pages of other origins that may call (CORS), such as https://cameras.example; empty: none.
         max_body_bytes: of a request.
         body_s: what a request's body gets to arrive, seconds.
@@ -36,8 +37,8 @@ class GatewaySettings(ServiceSettings, env_prefix="LIVESTAR_GATEWAY_"):
     http_port: Port = HTTP_PORTS["gateway"]
     port: Port = GATEWAY_PORT
     token: SecretStr = SecretStr("")
-    allowed_hosts: tuple[str, ...] = ()
-    allowed_origins: tuple[str, ...] = ()
+    allowed_hosts: Names = ()
+    allowed_origins: Names = ()
     max_body_bytes: Annotated[int, Field(ge=1024, le=16 * 2**20)] = 128 * 1024
     body_s: Positive = 10.0
     heartbeat_s: Positive = 15.0

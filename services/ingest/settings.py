@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
 from livestar.media.source_policy import SCHEMES
-from livestar.service import GRPC_PORTS, HTTP_PORTS, Port, ServiceSettings
+from livestar.service import GRPC_PORTS, HTTP_PORTS, Names, Port, ServiceSettings
 
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
@@ -38,7 +38,7 @@ class IngestSettings(ServiceSettings, env_prefix="LIVESTAR_INGEST_"):
     grpc_port: Port = GRPC_PORTS["ingest"]
     http_port: Port = HTTP_PORTS["ingest"]
     roots: Annotated[tuple[Path, ...], NoDecode] = (Path(),)
-    schemes: Annotated[tuple[str, ...], NoDecode] = SCHEMES
+    schemes: Names = SCHEMES
     frame_size: Annotated[int, Field(ge=0, le=4096)] = 0
     image_format: Literal["jpeg", "png"] = "jpeg"
     max_streams: Annotated[int, Field(ge=1, le=4096)] = 64
@@ -59,7 +59,7 @@ class IngestSettings(ServiceSettings, env_prefix="LIVESTAR_INGEST_"):
             return value
         return () if value == "-" else tuple(Path(part) for part in value.split(os.pathsep))
 
-    @field_validator("schemes", mode="before")
+    @field_validator("schemes")
     @classmethod
-    def _names(cls, value: object) -> object:
-        return tuple(filter(None, value.lower().split(","))) if isinstance(value, str) else value
+    def _lower(cls, schemes: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(name.lower() for name in schemes)

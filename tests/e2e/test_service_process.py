@@ -137,16 +137,6 @@ def test_redis_away_is_not_ready_and_says_why_until_it_comes(start: type[Running
     assert "hunter2" not in running.log.read_text()
 
 
-def test_it_stops_when_its_parent_is_gone(start: type[Running]) -> None:
-    running = start(PARENT_PID=os.getpid())
-    running.until_ready()
-    orphan = start(PARENT_PID=1)
-    assert orphan.end() == 0
-    assert "is gone" in orphan.log.read_text()
-    assert running.process.poll() is None
-    assert running.end(signal.SIGTERM) == 0
-
-
 def test_a_task_that_dies_takes_the_process_with_it(start: type[Running]) -> None:
     running = start(FAIL_AFTER_S=0.2)
     assert running.end() == 1

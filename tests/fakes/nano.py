@@ -43,6 +43,7 @@ class Nano:
         recommended, decoder = Recommended.of(self.folder), DecoderSettings()
         settings = StreamSettings(
             gate=GateSettings(alpha=recommended.alpha),
+            question_alpha=recommended.question_alpha,
             max_trunk_tokens=recommended.max_trunk_tokens,
             max_caption_tokens=decoder.max_caption_tokens,
             max_question_tokens=decoder.max_question_tokens,

@@ -28,11 +28,11 @@ class ServiceProcess:
     def __init__(self, name: str, redis_url: str, log: Path, **settings: object) -> None:
         self.name, self._log = name, log
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("LIVESTAR_")}
-        wanted = {"GRPC_PORT": 0, "HTTP_PORT": 0, "PARENT_PID": os.getpid(), **settings}
+        wanted = {"GRPC_PORT": 0, "HTTP_PORT": 0, **settings}
         variables = {f"LIVESTAR_{name}_{key}".upper(): str(value) for key, value in wanted.items()}
         with log.open("w") as out:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "services", name],
+                [sys.executable, "-m", "services", name, "--parent", str(os.getpid())],
                 cwd=ROOT,
                 env={**inherited, "REDIS_URL": redis_url, **variables},
                 stdout=out,

@@ -101,11 +101,13 @@ async def test_a_decoder_that_stops_hands_over_in_the_middle_of_its_work(
     async with decoder(redis_server.url, memory_address) as first:
         for seen in clips:
             await edge.create(seen.stream)
-            await edge.publish([*(seen.message(n) for n in range(1, 15)), seen.end(15)])
+            await edge.publish(seen.message(n) for n in range(1, 15))
         await edge.until_settled("clip-0", 2)
         async with decoder(redis_server.url, memory_address) as second:
             first.stop()
             await until(has_restored(second, 3), "the other has all streams")
+            for seen in clips:
+                await edge.publish([seen.end(15)])
             for seen in clips:
                 await edge.until_state(seen.stream, ENDED)
     for seen in clips:

@@ -200,6 +200,16 @@ def test_a_standing_question_has_its_own_answer_and_gate(tiny_network):
     assert {Action.SPEAK, Action.SILENT} == {d.action for d in standing}
 
 
+def test_a_standing_question_takes_the_alpha_for_questions(tiny_network):
+    engine = tiny_network.engine()
+    engine.open_stream(STREAM, settings(question_alpha=4.0))
+    engine.stand(STREAM, "How many people now?", channel="count")
+    engine.submit_frame(STREAM, scenes(tiny_network, 1)[0])
+    events = run(engine)
+    assert [d.alpha for d in decisions_of(events, "count")] == [4.0]
+    assert [d.alpha for d in decisions_of(events)] == [settings().gate.alpha]
+
+
 def test_a_probe_measures_every_frame_and_never_speaks(tiny_network):
     engine = tiny_network.engine()
     engine.open_stream(STREAM, settings())

@@ -207,8 +207,8 @@ def test_a_live_playlist_that_is_closed_is_over(tmp_path: Path) -> None:
         reading.to_the_end()
     assert reading.ended == Ended(events_pb2.END_REASON_SOURCE_ENDED)
     numbers = reading.numbers
-    assert numbers[-1] == 195
-    assert numbers == sorted(set(numbers))
+    assert 100 <= numbers[0] < 150, "a live playlist begins near its end"
+    assert numbers == [*range(numbers[0], 200, 5)]
 
 
 def test_a_dead_address_fails_at_once_in_one_sentence() -> None:

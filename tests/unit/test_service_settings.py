@@ -4,7 +4,15 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from livestar.core.errors import InvalidInput
-from livestar.service import GRPC_PORTS, HTTP_PORTS, Port, ServiceSettings, local_address, settings_or_exit
+from livestar.service import (
+    GRPC_PORTS,
+    HTTP_PORTS,
+    Names,
+    Port,
+    ServiceSettings,
+    local_address,
+    settings_or_exit,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -13,6 +21,7 @@ class EchoSettings(ServiceSettings, env_prefix="LIVESTAR_ECHO_"):
     grpc_port: Port = 7399
     size: int = 3
     password: SecretStr = SecretStr("")
+    hosts: Names = ()
 
 
 @pytest.fixture(autouse=True)
@@ -60,6 +69,11 @@ def test_a_bad_value_is_named_and_not_quoted(
     said = capsys.readouterr().err
     assert said.startswith("LIVESTAR_ECHO_SIZE: ")
     assert "hunter2" not in said
+
+
+def test_a_list_is_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIVESTAR_ECHO_HOSTS", "cameras.example, gate.example,")
+    assert EchoSettings.from_environment().hosts == ("cameras.example", "gate.example")
 
 
 def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,6 +75,7 @@ def _settings(watch: WatchOptions, recommended: Recommended) -> StreamSettings:
         return StreamSettings(
             mode=Mode(watch.mode),
             gate=GateSettings(alpha, watch.min_gap, watch.hysteresis, watch.max_silence),
+            question_alpha=recommended.question_alpha,
             max_caption_tokens=watch.max_caption_tokens,
             max_trunk_tokens=recommended.max_trunk_tokens if trunk is None else trunk,
             max_channels=len(watch.standing),

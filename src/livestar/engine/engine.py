@@ -302,7 +302,8 @@ class Engine:
     ) -> ChannelId:
         """Opens a standing question: answered at once, and again whenever its answer stops holding.
 
-        It has its own held answer and its own gate, and shares the trunk. Events carry the channel's id.
+        It has its own held answer and its own gate (None: `StreamSettings.question_gate`), and shares the trunk. Events carry
+        the channel's id.
 
         Raises:
             NotFound, InvalidInput, CapacityExceeded: as `ask`.
@@ -415,5 +416,5 @@ class Engine:
         self, stream: StreamId, kind: ChannelKind, text: str, name: str, gate: GateSettings | None
     ) -> ChannelId:
         watched, channel = self.stream(stream), ChannelId(name)
-        watched.add_channel(channel, kind, text, gate or watched.state.settings.gate)
+        watched.add_channel(channel, kind, text, gate or watched.state.settings.question_gate)
         return channel

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from livestar.engine.gate import GateSettings
@@ -29,6 +30,7 @@ class StreamSettings:
     Attributes:
         mode: form of response-silence decoding.
         gate: when the narration speaks.
+        question_alpha: sensitivity of standing questions; None takes the narration's.
         max_caption_tokens: captions and answers are closed at this length.
         repetition_penalty: over the tokens of the current caption only; 1.0 is off.
         terminal_captions: BRANCH only: the last caption of each clip stays visible to later clips (the paper's SCAM); False
@@ -48,6 +50,7 @@ class StreamSettings:
 
     mode: Mode = Mode.BRANCH
     gate: GateSettings = field(default_factory=GateSettings)
+    question_alpha: float | None = None
     max_caption_tokens: int = 256
     repetition_penalty: float = 1.05
     terminal_captions: bool = True
@@ -73,6 +76,16 @@ class StreamSettings:
             raise ValueError(f"repetition_penalty is more than 0, not {self.repetition_penalty}")
         if self.frame_index_limit is not None and self.frame_index_limit < 1:
             raise ValueError(f"frame_index_limit is at least 1, not {self.frame_index_limit}")
+
+        if self.question_alpha is not None and not (
+            math.isfinite(self.question_alpha) and self.question_alpha >= 1
+        ):
+            raise ValueError(f"question_alpha is at least 1, not {self.question_alpha}")
+
+    @property
+    def question_gate(self) -> GateSettings:
+        """When a standing question is answered again, where it does not say."""
+        return self.gate if self.question_alpha is None else replace(self.gate, alpha=self.question_alpha)
 
     @property
     def max_branch_rows(self) -> int:

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
@@ -42,10 +41,6 @@ FAILED = 1
 
 LAST_CALLS_S = 3.0
 """What calls under way get after the service has drained."""
-
-
-PARENT_S = 0.5
-"""How often to look whether the parent is there."""
 
 
 class Stopped(Exception):
@@ -180,8 +175,6 @@ class Process(Generic[SettingsT]):
                 pages=self.pages,
             ) as endpoint:
                 self.http_address = self.settings.advertised(endpoint.port)
-                if self.settings.parent_pid:
-                    self.spawn(self._stop_with(self.settings.parent_pid), "parent")
                 await self._to_its_end(asyncio.ensure_future(serve(self)))
         except LiveStarError as error:
             self._failed = self._failed or error
@@ -212,12 +205,6 @@ class Process(Generic[SettingsT]):
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _stop_with(self, parent_pid: int) -> None:
-        while os.getppid() == parent_pid:
-            await asyncio.sleep(PARENT_S)
-        log.warning("whoever started this is gone: stopping")
-        self.stop()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -7,8 +7,8 @@ import socket
 import sys
 from typing import Annotated, ClassVar, Literal, Self, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from livestar.core.errors import InvalidInput
 
@@ -21,6 +21,14 @@ FOR_CLIENTS = ("LIVESTAR_GATEWAY_URL",)
 """Variables of the command line, which only look like settings of a service."""
 
 Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+def _split(value: object) -> object:
+    return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+"""A list that is written with commas."""
 
 
 class _Shared(BaseSettings):
@@ -45,7 +53,6 @@ class ServiceSettings(BaseSettings):
         log_format: "json" for machines, "text" for people.
         otlp_endpoint: where traces go (http://host:4317); empty: tracing is off.
         drain_s: time to finish or hand off after SIGTERM, seconds.
-        parent_pid: stop when this process is no longer the parent, so that nothing outlives whoever started it; 0: never.
     """  # noqa: D415
 
     model_config = SettingsConfigDict(
@@ -63,7 +70,6 @@ class ServiceSettings(BaseSettings):
     log_format: Literal["json", "text"] = "json"
     otlp_endpoint: str = ""
     drain_s: Annotated[float, Field(ge=0, le=3600)] = 20.0
-    parent_pid: Annotated[int, Field(ge=0)] = 0
 
     @model_validator(mode="before")
     @classmethod

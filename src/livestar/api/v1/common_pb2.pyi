@@ -435,7 +435,7 @@ class ChannelSpec(_message.Message):
     """The question or the text to measure; untrusted, 1 to 4096 characters."""
     @_builtins.property
     def gate(self) -> Global___GateSettings:
-        """When it speaks; a field that is not set takes the stream's value."""
+        """When it speaks; a field that is not set takes the stream's value, alpha the one that the checkpoint recommends for questions."""
 
     def __init__(
         self,
