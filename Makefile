@@ -4,6 +4,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 SCALE  ?= small
+# Many tests wait for processes: one worker more than there are cores keeps the cores busy.
+WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 GOLDEN ?= $(if $(LIVESTAR_GOLDEN_DIR),$(LIVESTAR_GOLDEN_DIR),$(wildcard ../shared/golden/livestar-tiny))
 
 .DEFAULT_GOAL := help
@@ -29,7 +31,7 @@ sample: setup ## render the shipped clip again
 	$(BIN)/livestar synth sample
 
 test: setup ## the fast, hermetic tests (under two minutes on two cores)
-	LIVESTAR_GOLDEN_DIR="$(GOLDEN)" $(BIN)/pytest -n auto
+	LIVESTAR_GOLDEN_DIR="$(GOLDEN)" $(BIN)/pytest -n $(WORKERS)
 
 test-slow: setup ## the slow ones
 	LIVESTAR_GOLDEN_DIR="$(GOLDEN)" $(BIN)/pytest -n auto -m 'slow and not gpu and not bench'

@@ -23,6 +23,7 @@ def watching(clip: Path, checkpoint: Path) -> tuple[str | Path, ...]:
     return "watch", clip, "--model", checkpoint, "--realtime", "--fps", "4", "--max-caption-tokens", "8"
 
 
+@pytest.mark.slow
 def test_lines_come_at_once_and_ctrl_c_ends_them(clip: Path, tiny_checkpoint: Path) -> None:
     arguments = (*watching(clip, tiny_checkpoint), "--json")
     with started(*arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
@@ -47,6 +48,7 @@ def test_a_reader_that_has_seen_enough(clip: Path, tiny_checkpoint: Path) -> Non
         assert process.stderr.read() == ""
 
 
+@pytest.mark.slow
 def test_ctrl_c_restores_the_terminal(clip: Path, tiny_checkpoint: Path) -> None:
     ours, theirs = pty.openpty()
     shown = ""

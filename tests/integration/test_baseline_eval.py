@@ -134,6 +134,7 @@ def test_a_folder_without_methods_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["livestar.training.compare", "livestar.evaluation.baseline_eval"])
+@pytest.mark.slow
 def test_neither_program_needs_av_typer_or_rich(name: str) -> None:
     script = f"import sys, {name}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

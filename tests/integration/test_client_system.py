@@ -92,6 +92,7 @@ def test_it_tells_who_is_ready_is_found_and_leaves_nothing(tmp_path: Path, scrat
     assert list(scratch.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_they_stop_in_order(tmp_path: Path, scratch: Path) -> None:
     with System(settings(), plans=plans(tmp_path)):
         pass
@@ -102,6 +103,7 @@ def test_they_stop_in_order(tmp_path: Path, scratch: Path) -> None:
         assert set(gone) == set(group)
 
 
+@pytest.mark.slow
 def test_one_that_does_not_listen_is_ended(
     tmp_path: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,6 +121,7 @@ def watch(system: System) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_one_that_dies_is_said_with_its_last_words(tmp_path: Path, scratch: Path) -> None:
     with System(settings(), plans=plans(tmp_path, decoder="dies")) as system:
         with pytest.raises(ServiceEnded) as ended:
@@ -137,6 +140,7 @@ def test_one_that_is_killed_is_said(tmp_path: Path, scratch: Path) -> None:
             watch(system)
 
 
+@pytest.mark.slow
 def test_one_that_cannot_start_is_said(tmp_path: Path, scratch: Path) -> None:
     with (
         pytest.raises(ServiceEnded, match=r"memory stopped with exit status 1: .*Address already in use"),
@@ -147,6 +151,7 @@ def test_one_that_cannot_start_is_said(tmp_path: Path, scratch: Path) -> None:
     assert RunningSystem.find() is None
 
 
+@pytest.mark.slow
 def test_one_that_is_never_ready_is_said(tmp_path: Path, scratch: Path) -> None:
     with (
         pytest.raises(ServiceEnded, match="gateway is not ready after 3 s"),
@@ -166,6 +171,7 @@ def test_a_port_in_use_is_said_before_anything_starts(scratch: Path) -> None:
     assert list(scratch.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_redis_that_is_away_is_said(tmp_path: Path, scratch: Path) -> None:
     url = f"redis://:hunter2@127.0.0.1:{free_port()}/0"
     with (
@@ -190,6 +196,7 @@ with System(settings(), print, plans(Path(sys.argv[1]))) as system:
 
 
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.slow
 def test_nothing_outlives_whoever_started_it(tmp_path: Path, scratch: Path, signum: signal.Signals) -> None:
     script = OWNER.format(paths=[str(Path(__file__).parents[1]), *sys.path])
     owner = subprocess.Popen(

@@ -116,6 +116,7 @@ async def test_more_commands_than_fit_are_refused_and_the_others_are_done(thread
     assert await blocked
 
 
+@pytest.mark.slow
 async def test_the_engine_waits_for_an_event_loop_that_does_not_keep_up(
     thread: EngineThread, told: Told, tiny_network: TinyNetwork, engine: Engine
 ):

@@ -75,6 +75,7 @@ async def test_released_between_two_frames_with_its_questions_and_its_memory(
     assert [event.answer for event in events if event.HasField("answer")] == [answer, later]
 
 
+@pytest.mark.slow
 async def test_with_recomputed_positions_it_goes_on_equally_even_after_forgetting(
     redis_server: EmbeddedRedis, memory_address: str, edge: Edge, nano: Nano
 ):
@@ -116,6 +117,7 @@ async def test_a_decoder_that_stops_hands_over_in_the_middle_of_its_work(
         same(events, nano.watch(seen))
 
 
+@pytest.mark.slow
 async def test_an_owner_that_loses_its_lease_stops_and_writes_nothing_more(
     redis_server: EmbeddedRedis, memory_address: str, edge: Edge, nano: Nano
 ):

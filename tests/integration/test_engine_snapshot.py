@@ -66,6 +66,7 @@ def same(first: list[Decision], second: list[Decision], tolerance: float = 1e-4)
 
 
 @pytest.mark.parametrize(("mode", "seed"), [(Mode.BRANCH, 1), (Mode.REFERENCE, 2)])
+@pytest.mark.slow
 def test_a_stream_whose_engine_is_lost_goes_on_for_a_hundred_frames_as_if_it_were_not(
     tiny_network, mode, seed
 ):
@@ -138,6 +139,7 @@ def test_after_forgetting_the_restored_cache_is_a_clean_recompute_of_what_is_lef
 
 
 @pytest.mark.parametrize("mode", list(Mode))
+@pytest.mark.slow
 def test_a_stream_that_recomputes_when_it_forgets_goes_on_the_same_after_forgetting_too(tiny_network, mode):
     chosen = settings(mode, positions=PositionPolicy.RECOMPUTED, max_trunk_tokens=FORGETFUL)
     source = opened(tiny_network, chosen)

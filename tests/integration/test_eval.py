@@ -138,6 +138,7 @@ def test_eval_prints_a_table_of_some_tasks(
     assert others[-1] == "1"
 
 
+@pytest.mark.slow
 def test_eval_draws_curves(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

@@ -225,6 +225,7 @@ async def test_silence_is_broken_by_heartbeats(redis_server: EmbeddedRedis, redi
         assert found == ["retry: 1000", "", ": alive", "", ": alive", ""]
 
 
+@pytest.mark.slow
 async def test_a_stream_that_ends_without_a_word_is_over_all_the_same(gateway: RunningGateway) -> None:
     """Nobody decides a stream that is stopped before anybody took it."""
     await gateway.stream()
@@ -301,6 +302,7 @@ async def test_a_gateway_that_goes_sends_its_subscribers_elsewhere(
         assert refused.status_code == 503
 
 
+@pytest.mark.slow
 async def test_redis_may_go_and_come_back(
     redis_link: RedisLink, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -329,6 +331,7 @@ async def test_redis_may_go_and_come_back(
         await asyncio.to_thread(redis.stop)
 
 
+@pytest.mark.slow
 async def test_events_that_redis_lost_are_a_gap_and_not_a_silence(gateway: RunningGateway) -> None:
     """Redis may come back with less than it had; then the same numbers are given to other events."""
     teller = await running(gateway)

@@ -95,6 +95,7 @@ async def test_a_stream_that_moves_is_followed_to_its_new_owner(gateway: Running
     assert answer.json()["answer"]["text"] == TEXT
 
 
+@pytest.mark.slow
 async def test_a_decoder_that_refuses_says_why(gateway: RunningGateway) -> None:
     await gateway.stream()
     gateway.decoder.refusals += [CapacityExceeded("there are 16 questions waiting: ask later")] * 100
@@ -102,6 +103,7 @@ async def test_a_decoder_that_refuses_says_why(gateway: RunningGateway) -> None:
     assert (answer.status_code, answer.json()["detail"]) == (429, "there are 16 questions waiting: ask later")
 
 
+@pytest.mark.slow
 async def test_nobody_to_ask_is_said(gateway: RunningGateway) -> None:
     teller = await gateway.stream()
     await gateway.leases.expire(Role.DECODER, StreamId("door"))

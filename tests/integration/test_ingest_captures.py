@@ -162,6 +162,7 @@ async def test_no_more_frames_than_allowed_are_under_way(
     assert all(m.dropped_before == 0 for m in log.messages)
 
 
+@pytest.mark.slow
 async def test_a_stream_that_falls_behind_drops_to_its_latest_frame(
     redis_link: RedisLink, registry: RedisRegistry, log: FrameLog, clip: Path
 ) -> None:

@@ -124,6 +124,7 @@ def test_what_travels_is_what_the_network_would_be_shown(clip: Path) -> None:
         assert frame.source_size == (32, 32)
 
 
+@pytest.mark.slow
 def test_a_recording_at_the_pace_of_life(clip: Path) -> None:
     reading = Reading(plan(clip, pace=common_pb2.PACE_UNSPECIFIED)).to_the_end()
     assert reading.numbers == list(range(0, 50, 5))
@@ -132,6 +133,7 @@ def test_a_recording_at_the_pace_of_life(clip: Path) -> None:
     assert steps.max() < 1.0, "not in bursts"
 
 
+@pytest.mark.slow
 def test_a_taker_that_is_slow_gets_the_latest_frame_and_a_count(clip: Path) -> None:
     reading = Reading(plan(clip, pace=common_pb2.PACE_REALTIME, fps=25.0), pause_s=0.3).to_the_end()
     assert 3 <= len(reading.frames) < 20
@@ -263,6 +265,7 @@ def test_a_reader_that_nobody_wants_leaves_at_once(clip: Path, pace: common_pb2.
     assert not any(thread.is_alive() for thread in threads)
 
 
+@pytest.mark.slow
 def test_a_preview_on_a_full_disk_costs_the_preview_only(clip: Path, tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     reading = Reading(plan(clip, pace=common_pb2.PACE_REALTIME, preview=gone)).to_the_end()
@@ -270,6 +273,7 @@ def test_a_preview_on_a_full_disk_costs_the_preview_only(clip: Path, tmp_path: P
     assert reading.metrics.value("livestar_ingest_preview_errors_total") == 1
 
 
+@pytest.mark.slow
 def test_a_looping_preview_goes_on(tmp_path: Path) -> None:
     clip = write_clip(steady("second.mp4", 25, step=512, tick=Fraction(1, 12_800)), tmp_path)
     preview = tmp_path / "preview"

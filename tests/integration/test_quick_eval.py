@@ -138,6 +138,7 @@ def test_several_processes_watch_as_one_does(tiny_checkpoint: Path) -> None:
     assert alone == together
 
 
+@pytest.mark.slow
 def test_no_av_is_needed() -> None:
     script = "import sys, livestar.evaluation.quick_eval; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -286,6 +286,7 @@ async def test_replicas_share_the_work_and_each_frame_is_encoded_once(
     assert all(shares), "both worked"
 
 
+@pytest.mark.slow
 async def test_a_pass_that_takes_long_is_left_to_who_is_at_it(
     redis_link: RedisLink,
     bus: RedisStreams,

@@ -334,6 +334,7 @@ def num_operations(num_examples: int) -> int:
     return KvMachine.num_checks - KvMachine.num_machines
 
 
+@pytest.mark.slow
 def test_the_cache_is_the_logical_sequence_after_ten_thousand_operations() -> None:
     assert num_operations(160) >= 10_000
 

@@ -79,6 +79,7 @@ def test_training_lowers_the_loss_and_leaves_a_checkpoint(trained):
     ChatTemplate.from_directory(trained.out_dir / "model")
 
 
+@pytest.mark.slow
 def test_a_resumed_run_has_the_weights_of_an_unbroken_one(trained, tmp_path):
     first = replace(trained, out_dir=tmp_path / "a", plan=replace(trained.plan, minutes=0.0))
     train(first)

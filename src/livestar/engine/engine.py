@@ -309,7 +309,8 @@ class Engine:
             NotFound, InvalidInput, CapacityExceeded: as `ask`.
             FailedPrecondition: the stream is in mode 'reference'.
         """
-        return self._add_channel(stream, ChannelKind.STANDING, text, channel, gate)
+        own = gate or self.stream(stream).state.settings.question_gate
+        return self._add_channel(stream, ChannelKind.STANDING, text, channel, own)
 
     def probe(self, stream: StreamId, text: str, *, channel: str) -> ChannelId:
         """Measures how likely a text is at every frame (temporal grounding): one decision with rule PROBE a frame.
@@ -317,7 +318,9 @@ class Engine:
         Raises:
             NotFound, InvalidInput, CapacityExceeded, FailedPrecondition: as `stand`.
         """
-        return self._add_channel(stream, ChannelKind.PROBE, text, channel, None)
+        return self._add_channel(
+            stream, ChannelKind.PROBE, text, channel, self.stream(stream).state.settings.gate
+        )
 
     def remove_channel(self, stream: StreamId, channel: ChannelId) -> None:
         """Closes a standing question or a probe.
@@ -413,8 +416,8 @@ class Engine:
             self.close_stream(name)
 
     def _add_channel(
-        self, stream: StreamId, kind: ChannelKind, text: str, name: str, gate: GateSettings | None
+        self, stream: StreamId, kind: ChannelKind, text: str, name: str, gate: GateSettings
     ) -> ChannelId:
         watched, channel = self.stream(stream), ChannelId(name)
-        watched.add_channel(channel, kind, text, gate or watched.state.settings.question_gate)
+        watched.add_channel(channel, kind, text, gate)
         return channel
