@@ -18,6 +18,7 @@ from livestar.model import LoadedModel
 from livestar.model.identity import model_id
 from livestar.rpc import Channels
 from livestar.service import Process, run
+from services.decoder.balance import Balance
 from services.decoder.engine_thread import EngineThread
 from services.decoder.metrics import DecoderMetrics
 from services.decoder.service import DecoderRpc
@@ -51,7 +52,9 @@ async def serve(process: Process[DecoderSettings]) -> None:
             image_token_id=model.tokenizer.img_context_id,
         )
         owner = f"decoder-{uuid.uuid4().hex[:12]}"
-        streams = Streams(shared, RedisLeases(link), owner=owner)
+        directory = Directory(link)
+        balance = Balance(directory, pause_s=settings.balance_s)
+        streams = Streams(shared, RedisLeases(link), owner=owner, balance=balance)
         server = process.rpc_server()
         server.add(
             decoder_pb2_grpc.add_DecoderServiceServicer_to_server, DecoderRpc(streams), decoder_pb2.DESCRIPTOR
@@ -61,7 +64,7 @@ async def serve(process: Process[DecoderSettings]) -> None:
             async with process.serving(server):
                 process.spawn(thread.until_failed(), "engine")
                 address = Address(owner, process.grpc_address, process.http_address)
-                process.spawn(Directory(link).keep_announcing("decoder", address), "announce")
+                process.spawn(directory.keep_announcing("decoder", address), "announce")
                 process.spawn(streams.keep_owning(address.grpc), "owning")
                 process.spawn(streams.keep_reading(), "reading")
                 process.spawn(process.keep_checking("redis", link.check), "redis check")

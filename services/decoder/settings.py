@@ -36,6 +36,7 @@ class DecoderSettings(ServiceSettings, env_prefix="LIVESTAR_DECODER_"):
         answer_s: what open questions get when their stream ends or is handed over.
         end_s: a stream that is over, and of which no last message comes, is closed after so long.
         settle_s: a stream that was given up is not taken again for so long.
+        balance_s: a decoder with more than its share of the streams gives one away so often; 0: never.
     """
 
     grpc_port: Port = GRPC_PORTS["decoder"]
@@ -60,3 +61,4 @@ class DecoderSettings(ServiceSettings, env_prefix="LIVESTAR_DECODER_"):
     answer_s: Seconds = 5.0
     end_s: Seconds = 10.0
     settle_s: Seconds = 2.0
+    balance_s: Annotated[float, Field(ge=0, le=3600)] = 5.0

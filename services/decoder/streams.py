@@ -13,6 +13,7 @@ from livestar.api.v1 import common_pb2
 from livestar.bus import LeaseKeeper, Leases, Role, keys
 from livestar.core.errors import InvalidInput, LiveStarError, NotFound, NotOwner
 from livestar.core.ids import StreamId
+from services.decoder.balance import Balance
 from services.decoder.engine_thread import Outcome
 from services.decoder.opening import wanted_settings
 from services.decoder.over import Why
@@ -35,12 +36,15 @@ class Streams:
         shared: of the process.
         leases: who owns what.
         owner: name of this process, unique among the living ones.
+        balance: says when a stream is to be given away.
     """
 
-    def __init__(self, shared: Shared, leases: Leases, *, owner: str) -> None:
+    def __init__(self, shared: Shared, leases: Leases, *, owner: str, balance: Balance) -> None:
         self._shared = shared
         self._leases = leases
         self._owner = owner
+        self._balance = balance
+        self._giving: asyncio.Task[None] | None = None
         self._address = ""
         self._owned: dict[StreamId, OwnedStream] = {}
         self._lives: dict[StreamId, asyncio.Task[None]] = {}
@@ -140,6 +144,26 @@ class Streams:
         random.shuffle(wanted)
         for info in wanted:
             await self._try_to_take(info)
+        await self._share(len(unfinished))
+
+    async def _share(self, num_unfinished: int) -> None:
+        """Gives a stream away, where another decoder should have it; one at a time."""
+        if not self._taking or self._giving:
+            return
+        open_ones = [stream for stream in self if stream.is_open]
+        if open_ones and await self._balance.has_surplus(len(self), num_unfinished):
+            stream = random.choice(open_ones)  # noqa: S311 - no secret depends on it
+            self._balance.gave(stream.id)
+            log.info("given to another decoder", extra={"stream": stream.id})
+            self._giving = asyncio.create_task(self._give(stream), name=f"give {stream.id}")
+
+    async def _give(self, stream: OwnedStream) -> None:
+        try:
+            await stream.release(self._shared.settings.drain_s)
+        except LiveStarError as error:
+            log.warning("not given away yet: %s", error, extra={"stream": stream.id})
+        finally:
+            self._giving = None
 
     def _measure(self) -> None:
         metrics, now_ns = self._shared.metrics, time.time_ns()
@@ -180,6 +204,7 @@ class Streams:
         )
         if keeper:
             self._not_before_s.pop(stream, None)
+            self._balance.took(stream)
             owned = self._owned[stream] = OwnedStream(info.spec, keeper, self._shared)
             self._lives[stream] = asyncio.create_task(self._live(owned), name=f"stream {stream}")
 

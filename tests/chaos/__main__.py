@@ -1,4 +1,4 @@
-"""`python -m chaos --faults 50 --seed 7` (with tests/ on the path; `make chaos` does that): one line of JSON, exit 1 if a promise is broken."""
+"""`python -m chaos --faults 50 --seed 7` with tests/ on the path, as `make chaos` does: one line of JSON, exit 1 for a broken promise."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ from chaos.run import Plan, as_line, chaos, misses
 
 def main() -> int:
     """Runs chaos as the command line says."""
-    parser = argparse.ArgumentParser(prog="chaos", description="The real system under a seeded schedule of faults.")
+    parser = argparse.ArgumentParser(
+        prog="chaos", description="The real system under a seeded schedule of faults."
+    )
     parser.add_argument("--faults", type=int, default=50)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--streams", type=int, default=8)
     parser.add_argument("--listeners", type=int, default=3, help="subscribers of each stream")
     parser.add_argument("--positions", choices=["recomputed", "contiguous"], default="recomputed")
-    parser.add_argument("--folder", type=Path, help="where logs and recordings are kept; a temporary one otherwise")
+    parser.add_argument(
+        "--folder", type=Path, help="where logs and recordings are kept; a temporary one otherwise"
+    )
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="livestar-chaos-") as temporary:
         folder = given.folder or Path(temporary)

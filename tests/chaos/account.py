@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,7 +46,7 @@ def of_subscriber(heard: Sequence[Heard], last_sequence: int) -> Losses:
     return Losses(
         lost=sum(n not in counts for n in range(1, last_sequence + 1)),
         duplicated=sum(count - 1 for count in counts.values()),
-        reordered=sum(b < a for a, b in zip(sequences, sequences[1:], strict=False)),
+        reordered=sum(b < a for a, b in itertools.pairwise(sequences)),
     )
 
 
@@ -61,7 +62,7 @@ def of_stream(events: Sequence[StreamEvent]) -> Losses:
     return Losses(
         lost=sum(n not in known for n in range(1, max(narrated, default=0) + 1)),
         duplicated=sum(count - 1 for count in Counter(decided).values()) + len(set(narrated) & missing),
-        reordered=sum(b < a for a, b in zip(narrated, narrated[1:], strict=False)),
+        reordered=sum(b < a for a, b in itertools.pairwise(narrated)),
         told_missing=len(missing),
     )
 
@@ -70,7 +71,7 @@ def longest_silence_s(listener: Listener, begin_s: float, end_s: float, period_s
     """Longest time between two decisions that overlaps a span, beyond the stream's own period."""
     times = sorted(h.at_s for h in listener.heard if h.event.HasField("decision"))
     longest = 0.0
-    for before, after in zip(times, times[1:], strict=False):
+    for before, after in itertools.pairwise(times):
         if after > begin_s and before < end_s:
             longest = max(longest, after - before)
     return max(0.0, longest - period_s)

@@ -16,7 +16,7 @@ import redis
 from chaos.proxy import Network, Proxy
 from livestar.bus import EmbeddedRedis
 from livestar.client.system.child import Child
-from livestar.client.system.plan import ServicePlan, environment_of, free_port, services_of, SystemSettings
+from livestar.client.system.plan import ServicePlan, SystemSettings, environment_of, free_port, services_of
 
 RESTART_AFTER_S = 1.0
 START_S = 120.0
@@ -133,7 +133,8 @@ class Fleet:
     def settled(self) -> bool:
         """Whether every process runs and is ready."""
         return all(
-            m.child and m.child.exit_status() is None and m.child.ready and not m.stopped for m in self.members
+            m.child and m.child.exit_status() is None and m.child.ready and not m.stopped
+            for m in self.members
         )
 
     def send(self, member: Member, signum: signal.Signals) -> None:
@@ -147,7 +148,10 @@ class Fleet:
         """A signal that ends Redis."""
         for process in psutil.Process().children(recursive=True):
             with suppress(psutil.Error):
-                if any(f"{self._redis_port}" in word for word in process.cmdline()) and "server" in process.name():
+                if (
+                    any(f"{self._redis_port}" in word for word in process.cmdline())
+                    and "server" in process.name()
+                ):
                     process.send_signal(signum)
                     process.wait(10)
                     return

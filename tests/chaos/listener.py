@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import httpx
@@ -57,10 +58,8 @@ class Listener(threading.Thread):
         while not self.over and not self._leaving.is_set():
             url = self._gateways[self._turn % len(self._gateways)]
             self.connections += 1
-            try:
+            with suppress(httpx.HTTPError):
                 self._listen(url)
-            except httpx.HTTPError:
-                pass
             self._turn += 1
             self._leaving.wait(0.1)
 

@@ -64,7 +64,9 @@ def compare(
     seen = [one for one in decisions(events) if one[1].channel == "narration"]
     pts = {event.frame_sequence: event.pts_ns for event in events if event.HasField("decision")}
     epochs = {event.frame_sequence: event.epoch for event in events if event.HasField("decision")}
-    expected = _watch(nano, StreamId(stream), _look(nano, path), seconds, [f for f, _ in seen], pts, positions)
+    expected = _watch(
+        nano, StreamId(stream), _look(nano, path), seconds, [f for f, _ in seen], pts, positions
+    )
     equal: dict[int, bool] = {}
     largest, difference = 0.0, ""
     for frame, decision in seen:
@@ -109,9 +111,7 @@ def _watch(
         at_s = Fraction(pts[frame], NS) % seconds
         index = round(at_s)
         assert abs(at_s - index) < Fraction(1, 100), f"{stream} frame {frame} lies between two seconds"
-        engine.submit_frame(
-            stream, EncodedFrame(FrameNumber(frame), pts[frame], tokens[index % seconds])
-        )
+        engine.submit_frame(stream, EncodedFrame(FrameNumber(frame), pts[frame], tokens[index % seconds]))
         told += engine.run_until_idle()
     return {event.frame: event for event in told if isinstance(event, Decision)}
 

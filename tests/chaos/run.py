@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -131,7 +132,7 @@ def _break(fleet: Fleet, plan: Plan, run: Run) -> None:
         begin_s = time.monotonic()
         hit = injector.inject(fault)
         ended_s = time.monotonic()
-        recovered = fleet.until(lambda: fleet.settled() and _all_decided_since(run, ended_s), RECOVER_S)
+        recovered = fleet.until(partial(_recovered, fleet, run, ended_s), RECOVER_S)
         fleet.sleep(REST_S)
         over_s = time.monotonic()
         gap_s = max(account.longest_silence_s(one, begin_s, over_s, PERIOD_S) for one in run.listeners())
@@ -156,6 +157,10 @@ def _end(fleet: Fleet, run: Run) -> dict[str, int]:
     return lasts
 
 
+def _recovered(fleet: Fleet, run: Run, at_s: float) -> bool:
+    return fleet.settled() and _all_decided_since(run, at_s)
+
+
 def _all_decided_since(run: Run, at_s: float) -> bool:
     return all(listener.decided_since(at_s) for listener in run.listeners())
 
@@ -164,7 +169,9 @@ def _compare(plan: Plan, recordings: dict[str, Path], run: Run) -> list[Comparis
     _say("watching the same frames again without interruption")
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         waiting = [
-            pool.submit(_compared, stream, path, [e.SerializeToString() for e in _events(run, stream)], plan.positions)
+            pool.submit(
+                _compared, stream, path, [e.SerializeToString() for e in _events(run, stream)], plan.positions
+            )
             for stream, path in recordings.items()
         ]
         return [one.result() for one in waiting]

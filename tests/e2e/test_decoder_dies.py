@@ -39,7 +39,7 @@ class System:
         return self._stack.enter_context(service(name, self._url, log, **common))
 
     def decoder(self, **settings: object) -> ServiceProcess:
-        values = {"memory": self.memory.grpc, "lease_ttl_s": 1.5, "num_pages": 2048}
+        values = {"memory": self.memory.grpc, "lease_ttl_s": 1.5, "num_pages": 2048, "balance_s": 0}
         return self.start("decoder", **(values | settings))
 
 

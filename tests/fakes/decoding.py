@@ -52,7 +52,14 @@ async def memory(url: str, **changes: object) -> AsyncIterator[str]:
 
 def decoder(url: str, memory_address: str, **changes: object):
     """A decoder; yields its process."""
-    values = {"grpc_port": 0, "http_port": 0, "lease_ttl_s": 2.0, "num_pages": 2048, "reconcile_s": 0.05}
+    values = {
+        "grpc_port": 0,
+        "http_port": 0,
+        "lease_ttl_s": 2.0,
+        "num_pages": 2048,
+        "reconcile_s": 0.05,
+        "balance_s": 0,
+    }
     settings = DecoderSettings(redis_url=url, memory=memory_address, **(values | changes))
     return running(Process("decoder", settings), serve_decoder)
 
