@@ -156,7 +156,7 @@ class Reader:
                 return True
             self._was_live = not recorded
             fast = recorded and plan.pace == common_pb2.PACE_AS_FAST_AS_POSSIBLE
-            self._place(recorded=recorded)
+            self._place(recorded=recorded, duration_s=_duration_s(source))
             self._round_s = None
             try:
                 self._playback.begin(
@@ -169,10 +169,10 @@ class Reader:
                 self.counts.decode_errors += source.decode_errors
                 self._metrics.damaged.inc(source.decode_errors)
             if recorded:
-                self._round_s = Fraction(source.duration_s or 0.0).limit_denominator(1_000_000)
+                self._round_s = _duration_s(source)
         return recorded
 
-    def _place(self, *, recorded: bool) -> None:
+    def _place(self, *, recorded: bool, duration_s: Fraction) -> None:
         """Decides where in the stream's time the source's first frame lies, and where in the source to begin."""
         if self._last is None:
             return
@@ -180,7 +180,13 @@ class Reader:
             # Goes on where it was, in this process or in another.
             self._from = (math.floor(self._last * self._fps) + 1) / self._fps
         elif recorded and self._round_s is not None:
-            self._base = max(self._base + self._round_s, self._last + 1 / self._fps)
+            self._base, self._from = max(self._base + self._round_s, self._last + 1 / self._fps), Fraction(0)
+        elif recorded and self._last_at_s is None and duration_s:
+            # Another process was in the middle of a round.
+            self._base = self._last // duration_s * duration_s
+            self._from = (math.floor((self._last - self._base) * self._fps) + 1) / self._fps
+            if self._from >= duration_s:
+                self._base, self._from = max(self._base + duration_s, self._last + 1 / self._fps), Fraction(0)
         elif recorded or self._last_at_s is None:
             self._base = self._last + 1 / self._fps
         else:
@@ -208,6 +214,11 @@ class Reader:
             (width, height),
             discontinuity=breaks,
         )
+
+
+def _duration_s(source: VideoSource) -> Fraction:
+    """Length of a recording; 0 where the source does not say."""
+    return Fraction(source.duration_s or 0.0).limit_denominator(1_000_000)
 
 
 def _gone(error: BadVideo | None) -> Ended:

@@ -1,4 +1,4 @@
-"""`python -m chaos --faults 50 --seed 7` with tests/ on the path, as `make chaos` does: one line of JSON, exit 1 for a broken promise."""
+"""`python -m chaos --faults 50 --seed 7` (`make chaos`): one line of JSON; exit 1 if a promise is broken."""
 
 from __future__ import annotations
 

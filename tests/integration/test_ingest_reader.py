@@ -165,6 +165,21 @@ def test_another_process_goes_on_where_the_first_one_was(clip: Path) -> None:
     assert [frame.discontinuity for frame in reading.frames] == [True, False, False, False, False]
 
 
+def test_another_process_goes_on_in_the_middle_of_a_loop(clip: Path) -> None:
+    reading = Reading(plan(clip, loop=True, after_pts_ns=2_800_000_000)).to_the_end(or_frames=17)
+    reading.inbox.close()
+    assert reading.numbers[:17] == [*range(25, 50, 5), *range(0, 50, 5), 0, 5]
+    assert reading.pts_s[:17] == pytest.approx([3 + k / 5 for k in range(17)], abs=1e-6)
+    assert [n for n, frame in enumerate(reading.frames[:17]) if frame.discontinuity] == [0, 5, 15]
+
+
+def test_another_process_begins_the_next_round_of_a_loop(clip: Path) -> None:
+    reading = Reading(plan(clip, loop=True, after_pts_ns=3_800_000_000)).to_the_end(or_frames=3)
+    reading.inbox.close()
+    assert reading.numbers[:3] == [0, 5, 10]
+    assert reading.pts_s[:3] == [4.0, 4.2, 4.4]
+
+
 def test_another_process_at_the_end(clip: Path) -> None:
     reading = Reading(plan(clip, after_pts_ns=1_800_000_000)).to_the_end()
     assert (reading.frames, reading.ended) == ([], Ended(events_pb2.END_REASON_SOURCE_ENDED))
