@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 import time
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from livestar.core.ids import StreamId
 from services.decoder.balance import Balance
 from services.decoder.engine_thread import Outcome
 from services.decoder.opening import wanted_settings
-from services.decoder.over import Why
+from services.decoder.over import Over, Why
 from services.decoder.owned_stream import OwnedStream
 from services.decoder.shared import Shared
 
@@ -24,6 +25,9 @@ log = logging.getLogger("livestar.decoder")
 
 READ_COUNT = 32
 """Entries of one stream in one read."""
+
+HAND_OFF_S = 1.0
+"""What a stream that was released gets to find its next owner before the next one is released."""
 
 READ_S = 0.25
 """How long a read waits; a stream that was just taken is read after that at the latest."""
@@ -119,15 +123,30 @@ class Streams:
         return await self.owned(stream).release(self._shared.settings.drain_s)
 
     async def drain(self) -> None:
-        """Takes no more streams and gives all up, within `drain_s`; those that take longer lose nothing but their last frame."""
+        """Takes no more streams and gives all up, within `drain_s`; those that take longer lose nothing but their last frame.
+
+        One after the other, so that each finds its next owner at leisure while the others are still watched; several at a time
+        where there are too many for that.
+        """
         self._taking = False
-        lives = list(self._lives.values())
-        released = await asyncio.gather(
-            *(stream.release(self._shared.settings.drain_s) for stream in self), return_exceptions=True
-        )
-        late = sum(isinstance(result, BaseException) for result in released)
-        if late:
-            log.warning("not every stream was released in time", extra={"num_late": late})
+        lives, waiting = list(self._lives.values()), list(self)
+        drain_s = self._shared.settings.drain_s
+        at_a_time = math.ceil(len(waiting) * HAND_OFF_S / max(drain_s / 2, HAND_OFF_S))
+
+        async def hand_off() -> None:
+            while waiting:
+                stream = waiting.pop()
+                await stream.release(drain_s)
+                await self._until_taken(stream.id)
+
+        handed_off = (hand_off() for _ in range(max(1, at_a_time)))
+        try:
+            async with asyncio.timeout(drain_s):
+                await asyncio.gather(*handed_off)
+        except (TimeoutError, LiveStarError):
+            log.warning("not every stream was released in time", extra={"num_late": len(self)})
+            for stream in self:
+                stream.give_up(Over(Why.RELEASED))
         for life in lives:
             life.cancel()
         await asyncio.gather(*lives, return_exceptions=True)
@@ -164,6 +183,13 @@ class Streams:
             log.warning("not given away yet: %s", error, extra={"stream": stream.id})
         finally:
             self._giving = None
+
+    async def _until_taken(self, stream: StreamId) -> None:
+        """Waits until another decoder has the stream, or for `HAND_OFF_S`: there may be none, or the stream may be over."""
+        with suppress(TimeoutError, LiveStarError):
+            async with asyncio.timeout(HAND_OFF_S):
+                while await self._leases.inspect(Role.DECODER, stream) is None:
+                    await asyncio.sleep(0.02)
 
     def _measure(self) -> None:
         metrics, now_ns = self._shared.metrics, time.time_ns()

@@ -182,11 +182,11 @@ class Reader:
         elif recorded and self._round_s is not None:
             self._base, self._from = max(self._base + self._round_s, self._last + 1 / self._fps), Fraction(0)
         elif recorded and self._last_at_s is None and duration_s:
-            # Another process was in the middle of a round.
-            self._base = self._last // duration_s * duration_s
-            self._from = (math.floor((self._last - self._base) * self._fps) + 1) / self._fps
-            if self._from >= duration_s:
-                self._base, self._from = max(self._base + duration_s, self._last + 1 / self._fps), Fraction(0)
+            # Another process was in the middle of a round, each of which takes a whole number of frames.
+            round_s = math.ceil(duration_s * self._fps) / self._fps
+            next_s = (math.floor(self._last * self._fps) + 1) / self._fps
+            self._base = next_s // round_s * round_s
+            self._from = next_s - self._base
         elif recorded or self._last_at_s is None:
             self._base = self._last + 1 / self._fps
         else:
