@@ -4,12 +4,14 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 SCALE  ?= small
+FAULTS ?= 50
+SEED   ?= 7
 # Many tests wait for processes: one worker more than there are cores keeps the cores busy.
 WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 GOLDEN ?= $(if $(LIVESTAR_GOLDEN_DIR),$(LIVESTAR_GOLDEN_DIR),$(wildcard ../shared/golden/livestar-tiny))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow check lint type contracts protos protos-check parity bench replicate clean
+.PHONY: help setup demo test test-slow check lint type contracts protos protos-check parity bench chaos replicate clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -58,6 +60,9 @@ parity: setup ## compare with the published reference's vectors (GOLDEN=folder)
 
 bench: setup ## cost per frame against the length of the stream, as JSON
 	$(BIN)/python tests/bench/stream_length.py
+
+chaos: setup ## kills, freezes, drains and cuts under eight live streams; one line of JSON (FAULTS=50 SEED=7)
+	@PYTHONPATH=tests $(BIN)/python -m chaos --faults $(FAULTS) --seed $(SEED)
 
 replicate: setup ## the paper's claims measured anew, tables and plots in build/replication (SCALE=full needs a GPU)
 	$(BIN)/python -m livestar.evaluation.replicate --scale $(SCALE) --out build/replication/$(SCALE)

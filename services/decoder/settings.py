@@ -55,7 +55,7 @@ class DecoderSettings(ServiceSettings, env_prefix="LIVESTAR_DECODER_"):
     max_channels: Annotated[int, Field(ge=0)] = 8
     max_open_questions: Annotated[int, Field(ge=0)] = 4
     positions: Literal["contiguous", "recomputed"] = "contiguous"
-    lease_ttl_s: Seconds = 6.0
+    lease_ttl_s: Seconds = 4.0
     reconcile_s: Seconds = 0.25
     hole_s: Seconds = 2.0
     answer_s: Seconds = 5.0

@@ -42,7 +42,7 @@ class IngestSettings(ServiceSettings, env_prefix="LIVESTAR_INGEST_"):
     frame_size: Annotated[int, Field(ge=0, le=4096)] = 0
     image_format: Literal["jpeg", "png"] = "jpeg"
     max_streams: Annotated[int, Field(ge=1, le=4096)] = 64
-    lease_s: Seconds = 6.0
+    lease_s: Seconds = 4.0
     reconcile_s: Seconds = 0.25
     source_timeout_s: Seconds = 10.0
     reconnect_s: Annotated[float, Field(ge=0, le=86400)] = 20.0
