@@ -36,7 +36,7 @@ def edge() -> Iterator[Edge]:
 @pytest.fixture
 def settings(tmp_path: Path) -> JobsSettings:
     return JobsSettings(
-        out_dir=tmp_path, stream_retention_s=3600, job_retention_s=3600, unowned_s=SOON, silent_s=SOON
+        out_dir=tmp_path, stream_retention_s=3600, job_retention_s=3600, unowned_s=SOON, silent_s=60
     )
 
 
@@ -123,9 +123,8 @@ async def test_jobs_that_wait_are_told_again_and_old_ones_go_with_their_files(
         await book.claim(name, "w/1", silent_s=9)
     for name in ("old", "done"):
         await book.finish(name, "w/1", JobState.DONE, JobProgress())
-    await redis_link.execute("HSET", keys.job("old"), "updated_at_ns", time.time_ns() - 7200 * 10**9)
-    await asyncio.sleep(2 * SOON)
-    await book.progress("working", "w/1", JobProgress())
+    for name in ("silent", "old"):
+        await redis_link.execute("HSET", keys.job(name), "updated_at_ns", time.time_ns() - 7200 * 10**9)
     done, nudged = await swept(redis_link, edge, settings)
     assert sorted(nudged) == ["queued", "silent"]
     assert done.deleted_jobs == ["old"]
