@@ -45,7 +45,7 @@ WEIGHTS: tuple[tuple[Fault, int], ...] = (
     *((Fault(Kind.FREEZE, service, FREEZE_S.get(service, 4.0)), 2) for service in SERVICES),
     *((Fault(Kind.DRAIN, service), 4 if service == "decoder" else 2) for service in SERVICES),
     *((Fault(Kind.CUT, f"{service}-redis", 2.0), 1) for service in SERVICES),
-    (Fault(Kind.CUT, "decoder-memory", 2.0), 2),
+    (Fault(Kind.CUT, "decoder-memory", 2.0), 3),
     (Fault(Kind.REDIS, "SIGKILL", 1.0), 2),
     (Fault(Kind.REDIS, "SIGTERM", 1.0), 1),
 )
